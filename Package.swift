@@ -1,0 +1,106 @@
+// swift-tools-version: 6.2
+// The allowed imports of docs/internals/architecture.md, and nothing else: tools/build refuses an undeclared one.
+import PackageDescription
+
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error), .enableUpcomingFeature("ExistentialAny")]
+let strictC: [CSetting] = [
+  .unsafeFlags(["-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wstrict-prototypes", "-Wno-unused-parameter", "-fvisibility=hidden"])
+]
+/// Embedded Swift: no runtime library, no heap. Without `-no-allocations` the agent could deadlock on its host's malloc lock.
+let embedded: [SwiftSetting] =
+  strict + [.enableExperimentalFeature("Embedded"), .unsafeFlags(["-wmo", "-no-allocations", "-Osize"])]
+
+let package = Package(
+  name: "mlos",
+  products: [
+    .library(name: "mlosagent", type: .dynamic, targets: ["CInterpose", "AgentCore"]),
+    .executable(name: "mlosd", targets: ["mlosd"]),
+    .executable(name: "mlos", targets: ["mlos"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    // What runs inside other people's processes.
+    .target(name: "CAgentABI", path: "CInterpose/abi", cSettings: strictC),
+    .target(
+      name: "AgentCore", dependencies: ["CAgentABI"], swiftSettings: embedded),
+    .target(
+      name: "CInterpose", dependencies: ["CAgentABI"], path: "CInterpose", exclude: ["abi", "exports.map"],
+      sources: ["src"], publicHeadersPath: "include",
+      cSettings: strictC + [.unsafeFlags(["-ftls-model=initial-exec", "-fno-plt", "-O2", "-g"])],
+      linkerSettings: [
+        // The linker must be told "Embedded" too, or it drags in libswiftCore and libstdc++.
+        .unsafeFlags(
+          ["-enable-experimental-feature", "Embedded", "-wmo", "-Xlinker", "--version-script=CInterpose/exports.map"]
+            + ["-Xlinker", "-z", "-Xlinker", "now", "-Xlinker", "-z", "-Xlinker", "nodelete"])
+      ]),
+    /// The agent's control loop compiled a second time with the full standard library, for unit tests.
+    .target(name: "AgentCoreHosted", dependencies: ["CAgentABI"], swiftSettings: strict),
+
+    // What runs in the supervisor and the command line.
+    .target(name: "CLinux", cSettings: strictC),
+    .systemLibrary(name: "CELF", pkgConfig: "libelf", providers: [.apt(["libelf-dev"])]),
+    .target(name: "Model", swiftSettings: strict),
+    .target(
+      name: "Config", dependencies: ["Model", .product(name: "Yams", package: "Yams")], swiftSettings: strict),
+    .target(name: "Wire", dependencies: ["Model"], swiftSettings: strict),
+    .target(name: "LinuxPlatform", dependencies: ["Model", "CLinux", "CAgentABI", "CELF"], swiftSettings: strict),
+    .target(
+      name: "Supervisor", dependencies: ["Model", .product(name: "Logging", package: "swift-log")],
+      swiftSettings: strict),
+    .target(
+      name: "SocketAPI",
+      dependencies: ["Model", "LinuxPlatform", "CLinux", "CAgentABI", "Supervisor", .product(name: "Logging", package: "swift-log")],
+      swiftSettings: strict),
+    .target(
+      name: "HTTPAPI",
+      dependencies: [
+        "Model", "Wire", "Supervisor", .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+      ],
+      swiftSettings: strict),
+    .target(
+      name: "Client",
+      dependencies: [
+        "Model", "Wire", .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
+      ],
+      swiftSettings: strict),
+    .target(name: "TestKit", dependencies: ["Model", "CLinux"], swiftSettings: strict),
+    .executableTarget(
+      name: "mlosd",
+      dependencies: [
+        "Model", "Config", "Wire", "LinuxPlatform", "Supervisor", "SocketAPI", "HTTPAPI", "CLinux",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "mlos",
+      dependencies: [
+        "Client", "Wire", "Model", "Config", "LinuxPlatform", "CLinux",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
+
+    // Tests mirror the sources.
+    .testTarget(name: "AgentCoreTests", dependencies: ["AgentCoreHosted", "CAgentABI"], swiftSettings: strict),
+    .testTarget(name: "ConfigTests", dependencies: ["Config", "Model"], swiftSettings: strict),
+    .testTarget(name: "WireTests", dependencies: ["Wire", "Model"], swiftSettings: strict),
+    .testTarget(
+      name: "LinuxPlatformTests", dependencies: ["LinuxPlatform", "Model", "CLinux", "CAgentABI", "TestKit"],
+      swiftSettings: strict),
+    .testTarget(name: "SupervisorTests", dependencies: ["Supervisor", "Model", "TestKit"], swiftSettings: strict),
+    .testTarget(name: "CommandLineTests", dependencies: ["mlos", "Wire", "Model"], swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .gnu11
+)
