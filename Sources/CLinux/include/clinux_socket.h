@@ -1,0 +1,36 @@
+/* Unix sockets with descriptors and credentials, and atomic reads of shared memory: cmsg(3) is macros and C11 atomics are not
+   importable, so Swift reaches both through these. Functions return what the call returns and set errno; thread-safe. */
+#ifndef CLINUX_SOCKET_H
+#define CLINUX_SOCKET_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* bind(2) to a path of at most 107 bytes; -1 with ENAMETOOLONG for a longer one. */
+int mlos_linux_bind_unix(int socket, const char *path);
+/* connect(2) likewise. */
+int mlos_linux_connect_unix(int socket, const char *path);
+
+/* One packet with at most `capacity` descriptors, all close-on-exec; the rest of what the peer sent is closed by the kernel or
+   here. Returns the packet's bytes, 0 at the end, -1 and errno. *truncated is set when packet or descriptors did not fit:
+   descriptors that did arrive are then returned all the same and are the caller's to close. */
+ssize_t mlos_linux_receive(int socket, void *buffer, size_t size, int *descriptors, int capacity, int *received, int *truncated);
+
+/* SO_PEERCRED: who called connect(2), by the kernel's word. */
+int mlos_linux_peer_credentials(int socket, pid_t *pid, uid_t *user, gid_t *group);
+/* SO_PEERPIDFD (Linux 6.5): a pidfd that cannot name another process; -1 with ENOPROTOOPT on older kernels. */
+int mlos_linux_peer_pidfd(int socket);
+
+/* fcntl(F_GET_SEALS); -1 when the descriptor is no memfd. */
+int mlos_linux_get_seals(int descriptor);
+/* F_SEAL_SHRINK: without it a mapping of the file can be made to fault by truncation. */
+int mlos_linux_seal_shrink(void);
+
+static inline uint64_t mlos_linux_load_acquire_64(const void *address) {
+  return __atomic_load_n((const uint64_t *)address, __ATOMIC_ACQUIRE);
+}
+/* Orders the plain reads before it with the reads after it: the second half of a sequence lock. */
+static inline void mlos_linux_read_fence(void) { __atomic_thread_fence(__ATOMIC_ACQUIRE); }
+
+#endif

@@ -1,0 +1,103 @@
+import Hummingbird
+import Logging
+import Supervisor
+import Wire
+
+/// What the transport knows of the process it runs in.
+public struct ServiceFacts: Sendable {
+  public var version: String
+  public var pid: Int32
+  public var user: UInt32
+  public var agentSocket: String
+  public var controlSocket: String
+  public var ticksPerSecond: Double
+
+  public init(version: String, pid: Int32, user: UInt32, agentSocket: String, controlSocket: String, ticksPerSecond: Double) {
+    self.version = version
+    self.pid = pid
+    self.user = user
+    self.agentSocket = agentSocket
+    self.controlSocket = controlSocket
+    self.ticksPerSecond = ticksPerSecond
+  }
+}
+
+/// The control API: thin, every answer comes from `SupervisorCommands`.
+public struct ControlAPI: Sendable {
+  /// 60 s: longer waits look like a hang to proxies and people.
+  static let longestWait = 60.0
+  static let eventLimit = 10_000
+
+  let commands: any SupervisorCommands
+  let facts: ServiceFacts
+  let bodyLimit: @Sendable () -> Int
+  let config: @Sendable () async -> ConfigAnswer
+
+  public init(
+    commands: any SupervisorCommands, facts: ServiceFacts, bodyLimit: @escaping @Sendable () -> Int,
+    config: @escaping @Sendable () async -> ConfigAnswer
+  ) {
+    self.commands = commands
+    self.facts = facts
+    self.bodyLimit = bodyLimit
+    self.config = config
+  }
+
+  /// A server on a Unix socket. The caller has checked the path and set the umask that gives the socket its rights.
+  public func server(socketPath: String, logger: Logger) -> some ApplicationProtocol {
+    Application(
+      router: router(), configuration: .init(address: .unixDomainSocket(path: socketPath), serverName: "mlosd"), logger: logger)
+  }
+
+  func router() -> Router<BasicRequestContext> {
+    let router = Router()
+    router.add(middleware: ErrorMiddleware())
+    router.get("healthz") { _, _ in try JSON.response(["status": "ok"]) }
+    let api = router.group("api/v1")
+    api.get("status") { _, _ in try JSON.response(StatusAnswer(await commands.status(), facts)) }
+    api.get("config") { _, _ in try JSON.response(await config()) }
+    api.get("processes") { _, _ in
+      let snapshot = await commands.processes()
+      return try JSON.response(ProcessesAnswer(takenAt: snapshot.takenAt, processes: snapshot.processes.map { ProcessRow($0) }))
+    }
+    api.get("processes/:pid/modules") { _, context in
+      let pid = try Self.pid(context.parameters.get("pid") ?? "", of: "pid")
+      return try JSON.response(ModulesAnswer(try await commands.modules(of: pid)))
+    }
+    api.get("packages") { request, _ in
+      let pid = try request.uri.queryParameters["pid"].map { try Self.pid(String($0), of: "pid") }
+      return try JSON.response(PackagesAnswer(try await commands.packages(of: pid)))
+    }
+    api.get("events") { request, _ in try await events(request) }
+    api.post("adopt") { request, _ in
+      let asked = try await JSON.decode(AdoptRequest.self, from: request, limit: bodyLimit())
+      guard asked.pid > 0 else { throw APIError(.unprocessableContent, "invalid_request", "field 'pid' is not a process id") }
+      let (process, isNew) = try await commands.adopt(asked.pid)
+      return try JSON.response(AdoptAnswer(process: ProcessRow(process), isNew: isNew), status: isNew ? .created : .ok)
+    }
+    return router
+  }
+
+  private func events(_ request: Request) async throws -> Response {
+    let query = request.uri.queryParameters
+    let after: UInt64? = try query["after"].map { try Self.number(String($0), of: "after", in: 0...UInt64.max) }
+    let limit: UInt64 = try query["limit"].map { try Self.number(String($0), of: "limit", in: 1...UInt64(Self.eventLimit)) } ?? 1_000
+    let wait: Double = try query["wait"].map { try Self.number(String($0), of: "wait", in: 0...Self.longestWait) } ?? 0
+    let pid = try query["pid"].map { try Self.pid(String($0), of: "pid") }
+    return try JSON.response(EventsAnswer(await commands.events(after: after, limit: Int(limit), wait: wait, pid: pid)))
+  }
+
+  private static func pid(_ text: String, of field: String) throws -> Int32 {
+    try number(text, of: field, in: 1...Int32.max)
+  }
+
+  private static func number<Value: LosslessStringConvertible & Comparable>(
+    _ text: String, of field: String, in range: ClosedRange<Value>
+  ) throws -> Value {
+    guard let value = Value(text), range.contains(value) else {
+      throw APIError(
+        .unprocessableContent, "invalid_request", "'\(field)' must be a number from \(range.lowerBound) to \(range.upperBound)")
+    }
+    return value
+  }
+}

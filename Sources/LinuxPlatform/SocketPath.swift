@@ -1,0 +1,125 @@
+import CLinux
+import Glibc
+
+/// A Unix socket in the file system that this process owns until `release`: a lock file beside it keeps a second supervisor
+/// away, whatever of the first is left after a kill.
+public struct SocketClaim: ~Copyable {
+  /// Why a path is not to be had. The text says what to do.
+  public struct Refusal: Error, Hashable, Sendable, CustomStringConvertible {
+    public var description: String
+    public init(_ description: String) { self.description = description }
+  }
+
+  public let path: String
+  private let lock: Int32
+  private let lockPath: String
+  /// The listening descriptors and their paths, closed and unlinked at the end.
+  private var sockets: [(descriptor: Int32, path: String)] = []
+
+  /// Takes the lock and makes the folder where missing.
+  /// - Parameter sharedFolder: other users may enter the folder (a system service); else it is this user's alone.
+  public init(path: String, sharedFolder: Bool) throws(Refusal) {
+    self.path = path
+    lockPath = path + ".lock"
+    guard path.hasPrefix("/") else { throw Refusal("socket path \(path) is not absolute") }
+    guard path.utf8.count <= 100 else { throw Refusal("socket path \(path) is longer than the 100 bytes that fit with its companions") }
+    let folder = String(path[..<path.lastIndex(of: "/")!])
+    try Self.prepareFolder(folder.isEmpty ? "/" : folder, shared: sharedFolder)
+    let descriptor = open(lockPath, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else {
+      let code = errno
+      throw Refusal("lock \(lockPath) cannot be opened: \(code == ELOOP ? "it is a symbolic link" : message(code))")
+    }
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+      defer { close(descriptor) }
+      throw Refusal("another supervisor\(Self.holder(descriptor)) serves \(path); stop it or choose another --socket")
+    }
+    lock = descriptor
+    ftruncate(descriptor, 0)
+    let pid = "\(getpid())\n"
+    _ = pid.withCString { pwrite(descriptor, $0, strlen($0), 0) }
+  }
+
+  private static func holder(_ descriptor: Int32) -> String {
+    var buffer = [UInt8](repeating: 0, count: 16)
+    let count = pread(descriptor, &buffer, buffer.count, 0)
+    let digits = buffer.prefix(max(0, count)).prefix { (0x30...0x39).contains($0) }
+    return digits.isEmpty ? "" : " (process \(String(decoding: digits, as: UTF8.self)))"
+  }
+
+  private static func prepareFolder(_ folder: String, shared: Bool) throws(Refusal) {
+    if mkdir(folder, shared ? 0o755 : 0o700) != 0, errno != EEXIST {
+      throw Refusal("folder \(folder) cannot be made: \(message(errno)); choose another --socket")
+    }
+    var status = stat()
+    guard lstat(folder, &status) == 0 else { throw Refusal("folder \(folder) cannot be read: \(message(errno))") }
+    guard status.st_mode & S_IFMT == S_IFDIR else { throw Refusal("\(folder) is not a folder (a symbolic link is not followed)") }
+    guard status.st_uid == geteuid() || status.st_uid == 0 else {
+      throw Refusal("folder \(folder) belongs to user \(status.st_uid), who could replace the socket; choose another --socket")
+    }
+    // Others may write there only with the sticky bit, as in /tmp.
+    guard status.st_mode & (S_IWGRP | S_IWOTH) == 0 || status.st_mode & S_ISVTX != 0 else {
+      throw Refusal("folder \(folder) can be written by others, who could replace the socket: chmod go-w \(folder)")
+    }
+  }
+
+  /// Binds and listens beside the lock; a stale socket of ours is replaced, anything else is refused.
+  /// - Parameters:
+  ///   - type: `SOCK_SEQPACKET` or `SOCK_STREAM`.
+  ///   - mode: permission bits of the socket.
+  /// - Returns: the non-blocking, close-on-exec listening descriptor; this value keeps owning it.
+  public mutating func listen(path: String, type: __socket_type, mode: mode_t, backlog: Int32) throws(Refusal) -> Int32 {
+    try removeStale(path)
+    let flags = Int32(type.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+    let descriptor = socket(AF_UNIX, flags, 0)
+    guard descriptor >= 0 else { throw Refusal("no socket: \(message(errno))") }
+    // Bound without rights for anyone, then opened as asked: no moment with wider rights.
+    let before = umask(0o777)
+    let bound = mlos_linux_bind_unix(descriptor, path)
+    let code = errno
+    umask(before)
+    guard bound == 0, chmod(path, mode) == 0, Glibc.listen(descriptor, backlog) == 0 else {
+      let failure = bound == 0 ? errno : code
+      close(descriptor)
+      throw Refusal("socket \(path) cannot be bound: \(message(failure))")
+    }
+    sockets.append((descriptor, path))
+    return descriptor
+  }
+
+  /// Checks the place and removes a stale socket of this user's, for a server that binds by itself.
+  public func removeStale(_ path: String) throws(Refusal) {
+    var status = stat()
+    guard lstat(path, &status) == 0 else {
+      if errno == ENOENT { return }
+      throw Refusal("\(path) cannot be read: \(message(errno))")
+    }
+    switch status.st_mode & S_IFMT {
+    case S_IFLNK: throw Refusal("\(path) is a symbolic link; remove it or choose another --socket")
+    case S_IFSOCK: break
+    default: throw Refusal("\(path) is there and is no socket; remove it or choose another --socket")
+    }
+    guard status.st_uid == geteuid() else {
+      throw Refusal("\(path) belongs to user \(status.st_uid); choose another --socket")
+    }
+    guard unlink(path) == 0 else { throw Refusal("stale \(path) cannot be removed: \(message(errno))") }
+  }
+
+  /// Closes and unlinks everything, the lock last.
+  public consuming func release(also others: [String] = []) {
+    for socket in sockets {
+      close(socket.descriptor)
+      unlink(socket.path)
+    }
+    for path in others { unlink(path) }
+    unlink(lockPath)
+    close(lock)
+  }
+}
+
+/// strerror, for messages.
+func message(_ code: Int32) -> String {
+  var buffer = [CChar](repeating: 0, count: 128)
+  guard let text = strerror_r(code, &buffer, buffer.count) as UnsafeMutablePointer<CChar>? else { return "error \(code)" }
+  return String(cString: text)
+}

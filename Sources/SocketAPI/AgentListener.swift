@@ -1,0 +1,249 @@
+import CLinux
+import Glibc
+import LinuxPlatform
+import Logging
+import Supervisor
+
+/// The agents' socket: one thread that accepts, takes HELLOs and notices ends. Decisions are the supervisor's.
+public final class AgentListener: @unchecked Sendable {
+  /// Who may connect besides root.
+  public enum Admission: Sendable {
+    /// A system service: any user's processes.
+    case everyone
+    case user(UInt32)
+
+    func admits(_ user: UInt32) -> Bool {
+      switch self {
+      case .everyone: true
+      case .user(let own): user == own || user == 0
+      }
+    }
+  }
+
+  /// 5 s: an agent sends its HELLO with the connect; one that has not by then is no agent.
+  static let helloLimit: UInt64 = 5_000_000_000
+  /// Sockets whose HELLO is outstanding, at most: a flood of silent connections costs this many descriptors.
+  static let pendingLimit = 128
+
+  private let listener: Int32
+  private let admission: Admission
+  private let sink: any SessionSink
+  private let logger: Logger
+  private let loop: EventLoop
+  private var connections: [UInt64: AgentConnection] = [:]
+  private var pending = 0
+  private var nextNumber: UInt64 = 1
+  private var thread = pthread_t()
+  // Written by `stop`, read by the thread after its wake-up; the eventfd orders the two.
+  private var isStopping = false
+
+  /// - Parameter listener: a listening, non-blocking SOCK_SEQPACKET; stays the caller's.
+  public init(listener: Int32, admission: Admission, sink: any SessionSink, logger: Logger) throws(PlatformError) {
+    self.listener = listener
+    self.admission = admission
+    self.sink = sink
+    self.logger = logger
+    loop = try EventLoop()
+    try loop.add(listener, token: Token.listener)
+  }
+
+  /// Tokens: 0 the listener, else a connection's number, doubled, plus one for its pidfd.
+  private enum Token {
+    static let listener: UInt64 = 0
+    static func socket(_ number: UInt64) -> UInt64 { number << 1 }
+    static func process(_ number: UInt64) -> UInt64 { number << 1 | 1 }
+  }
+
+  public func start() {
+    let context = Unmanaged.passRetained(self).toOpaque()
+    pthread_create(
+      &thread, nil,
+      { context in
+        pthread_setname_np(pthread_self(), "agents")
+        Unmanaged<AgentListener>.fromOpaque(context!).takeRetainedValue().run()
+        return nil
+      }, context)
+  }
+
+  /// Ends the thread and closes every connection; agents come back to the next supervisor.
+  public func stop() {
+    isStopping = true
+    loop.wake()
+    pthread_join(thread, nil)
+  }
+
+  private func run() {
+    while !isStopping {
+      for event in loop.wait(milliseconds: pending > 0 ? 1_000 : nil) { take(event) }
+      if pending > 0 { dropSilent() }
+    }
+    for connection in connections.values { connection.end() }
+    connections = [:]
+  }
+
+  private func take(_ event: EventLoop.Event) {
+    guard event.token != Token.listener else {
+      acceptAll()
+      return
+    }
+    let number = event.token >> 1
+    guard let connection = connections[number] else { return }
+    if event.token & 1 == 1 {
+      // The process has ended. What it still had to say lies in its segment.
+      if case .established = connection.state { sink.processExited(connection.pid, session: SessionID(number)) }
+      end(number)
+    } else if event.isReadable {
+      receive(number)
+    } else if event.isClosed {
+      hungUp(number)
+    }
+  }
+
+  private func acceptAll() {
+    while true {
+      switch AgentConnection.accept(from: listener, deadline: monotonicNanoseconds() + Self.helloLimit) {
+      case .none: return
+      case .unidentified: sink.refused(.session)
+      case .failed(let code):
+        // EMFILE and the like: the backlog holds the rest; agents try again by themselves.
+        logger.error("cannot accept agents", metadata: ["errno": "\(code)", "advice": "raise the limit of open files"])
+        return
+      case .connection(let connection):
+        guard admission.admits(connection.user), pending < Self.pendingLimit else {
+          refuse(connection, admission.admits(connection.user) ? "too many connections without a HELLO" : "another user's process")
+          continue
+        }
+        let number = nextNumber
+        nextNumber += 1
+        do {
+          try loop.add(connection.socket, token: Token.socket(number))
+          try loop.add(connection.pidfd, token: Token.process(number))
+          connections[number] = connection
+          pending += 1
+        } catch {
+          loop.remove(connection.socket)
+          refuse(connection, "\(error)")
+        }
+      }
+    }
+  }
+
+  private func refuse(_ connection: AgentConnection, _ reason: String) {
+    sink.refused(.session)
+    logger.notice("agent refused", metadata: ["pid": "\(connection.pid)", "user": "\(connection.user)", "reason": "\(reason)"])
+    connection.send(SupervisorFrame.reject())
+    connection.end()
+  }
+
+  private func receive(_ number: UInt64) {
+    guard let connection = connections[number] else { return }
+    var buffer = [UInt8](repeating: 0, count: 512)
+    var descriptors = [Int32](repeating: -1, count: 4)
+    var received: Int32 = 0
+    var truncated: Int32 = 0
+    let count = mlos_linux_receive(connection.socket, &buffer, buffer.count, &descriptors, 4, &received, &truncated)
+    let code = errno
+    let passed = Array(descriptors.prefix(Int(received)))
+    defer { for descriptor in passed { close(descriptor) } }
+    if count < 0 {
+      if code != EAGAIN { hungUp(number) }
+      return
+    }
+    guard count > 0 else {
+      hungUp(number)
+      return
+    }
+    do {
+      guard truncated == 0 else { throw AgentFrame.Failure.wrongSize(type: 0, size: count) }
+      let frame = try buffer.withUnsafeBytes { bytes throws(AgentFrame.Failure) in
+        try AgentFrame(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+      }
+      take(frame, passed, number)
+    } catch {
+      sink.refused(.frame)
+      drop(number, "frame refused: \(error)")
+    }
+  }
+
+  private func take(_ frame: AgentFrame, _ descriptors: [Int32], _ number: UInt64) {
+    guard let connection = connections[number] else { return }
+    switch (frame, connection.state) {
+    case (.hello, .awaitingHello):
+      guard let descriptor = descriptors.first, descriptors.count == 1 else {
+        sink.refused(.frame)
+        drop(number, "HELLO with \(descriptors.count) descriptors instead of 1")
+        return
+      }
+      greet(descriptor, number)
+    case (.result, .established): break
+    case (.hello, .established), (.result, .awaitingHello):
+      sink.refused(.frame)
+      drop(number, "frame out of turn")
+    }
+  }
+
+  private func greet(_ descriptor: Int32, _ number: UInt64) {
+    guard let connection = connections[number] else { return }
+    let segment: AgentSegment
+    do throws(AgentSegment.Refusal) {
+      segment = try AgentSegment(descriptor: descriptor)
+    } catch {
+      sink.refused(.segment)
+      drop(number, error.description)
+      return
+    }
+    let opening = SessionOpening(id: SessionID(number), pid: connection.pid, user: connection.user, segment: segment)
+    // A process that died since has a PID that means nothing.
+    if connection.hasExited {
+      end(number)
+      return
+    }
+    if let reason = sink.agentAttached(opening) {
+      drop(number, reason)
+      return
+    }
+    pending -= 1
+    connections[number]?.state = .established
+    connection.send(SupervisorFrame.welcome(pid: getpid()))
+  }
+
+  private func hungUp(_ number: UInt64) {
+    guard let connection = connections[number] else { return }
+    if case .established = connection.state { sink.agentDetached(SessionID(number), hasExited: connection.hasExited) }
+    end(number)
+  }
+
+  /// Ends a connection whose peer misbehaved.
+  private func drop(_ number: UInt64, _ reason: String) {
+    guard let connection = connections[number] else { return }
+    logger.notice("agent refused", metadata: ["pid": "\(connection.pid)", "user": "\(connection.user)", "reason": "\(reason)"])
+    connection.send(SupervisorFrame.reject())
+    if case .established = connection.state { sink.agentDetached(SessionID(number), hasExited: connection.hasExited) }
+    end(number)
+  }
+
+  private func end(_ number: UInt64) {
+    guard let connection = connections.removeValue(forKey: number) else { return }
+    if case .awaitingHello = connection.state { pending -= 1 }
+    loop.remove(connection.socket)
+    loop.remove(connection.pidfd)
+    connection.end()
+  }
+
+  private func dropSilent() {
+    let now = monotonicNanoseconds()
+    for (number, connection) in connections {
+      guard case .awaitingHello(let deadline) = connection.state, now >= deadline else { continue }
+      sink.refused(.session)
+      drop(number, "no HELLO within 5 s")
+    }
+  }
+}
+
+extension AgentSegment: SegmentReading {}
+
+func monotonicNanoseconds() -> UInt64 {
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+}

@@ -1,0 +1,158 @@
+import Model
+
+/// What a transport may ask of the supervisor. One protocol for every transport; times are seconds since 1970.
+public protocol SupervisorCommands: Sendable {
+  func status() async -> StatusSnapshot
+  func processes() async -> ProcessesSnapshot
+  func modules(of pid: Int32) async throws(CommandError) -> ModulesSnapshot
+  /// Over all watched processes, or of one.
+  func packages(of pid: Int32?) async throws(CommandError) -> PackagesSnapshot
+  func adopt(_ pid: Int32) async throws(CommandError) -> (process: ProcessSnapshot, isNew: Bool)
+  /// Answers when something newer than `after` is there or `wait` seconds are over. Nil for `after`: the oldest kept.
+  func events(after: UInt64?, limit: Int, wait: Double, pid: Int32?) async -> EventsPage
+}
+
+/// Why a command was not carried out.
+public enum CommandError: Error, Hashable, Sendable {
+  /// No such process, or not watched; with the watched PIDs nearest to it.
+  case notWatched(pid: Int32, watched: [Int32])
+  case noSuchProcess(pid: Int32)
+  case notPermitted(String)
+  case limitReached(String)
+  case unreadable(String)
+}
+
+public struct StatusSnapshot: Sendable {
+  public var startedAt: Double
+  public var now: Double
+  public var isEphemeral: Bool
+  public var agents: Int
+  public var adopted: Int
+  public var modules: Int
+  public var resident: Bytes?
+  public var liveHeap: Bytes?
+  public var own: ProcessFacts?
+  public var counters: SupervisorCounters
+}
+
+/// Refusals and drops since the start.
+public struct SupervisorCounters: Hashable, Sendable {
+  public var sessionsAccepted: UInt64 = 0
+  public var sessionsRefused: UInt64 = 0
+  public var framesRefused: UInt64 = 0
+  public var segmentsRefused: UInt64 = 0
+  public var eventsDropped: UInt64 = 0
+  public var modulesDropped: UInt64 = 0
+  public var unreadableProcesses: UInt64 = 0
+  public var unreadableFiles: UInt64 = 0
+  public init() {}
+}
+
+public struct ProcessesSnapshot: Sendable {
+  public var takenAt: Double
+  /// By PID.
+  public var processes: [ProcessSnapshot]
+}
+
+public struct ProcessSnapshot: Sendable {
+  public var facts: ProcessFacts
+  public var startedAt: Double
+  public var processorSeconds: Double
+  /// Nil without an agent.
+  public var agent: AgentSummary?
+  /// Nil until two readings lie far enough apart.
+  public var allocationsPerSecond: Double?
+  public var allocatedBytesPerSecond: Double?
+  /// When processor time was last seen to grow.
+  public var lastActiveAt: Double?
+}
+
+public struct AgentSummary: Sendable {
+  public var state: AgentReport.State
+  public var reason: String?
+  public var allocator: String
+  public var heap: HeapCounters
+  public var modulesLoaded: Int
+}
+
+public struct ModulesSnapshot: Sendable {
+  public var takenAt: Double
+  public var facts: ProcessFacts
+  public var hasAgent: Bool
+  /// By load address; unloaded ones last.
+  public var modules: [ModuleSnapshot]
+  public var dropped: UInt64
+}
+
+public struct ModuleSnapshot: Sendable {
+  public var file: FileReference
+  public var package: PackageIdentity
+  public var isLoaded: Bool
+  public var loadAddress: UInt64?
+  public var agent: AgentModule?
+  public var elf: ElfFacts?
+  public var usage: MemoryUsage
+  public var firstLoadedAt: Double?
+  public var lastLoadedAt: Double?
+  public var unloadedAt: Double?
+  public var lastUsedAt: Double?
+  /// Display paths of loaded modules that name this one in DT_NEEDED.
+  public var neededBy: [String]
+}
+
+public struct PackagesSnapshot: Sendable {
+  public var takenAt: Double
+  /// By name.
+  public var packages: [PackageSnapshot]
+  /// By PID.
+  public var coverage: [CoverageSnapshot]
+}
+
+public struct PackageSnapshot: Sendable {
+  public var identity: PackageIdentity
+  public var modules: Int
+  public var usage: MemoryUsage
+  public var lastUsedAt: Double?
+  public var neededBy: [String]
+  public var holders: [PackageHolding]
+}
+
+public struct PackageHolding: Sendable {
+  public var pid: Int32
+  public var processName: String
+  public var modules: Int
+  public var usage: MemoryUsage
+  public var lastUsedAt: Double?
+}
+
+public struct CoverageSnapshot: Sendable {
+  public var pid: Int32
+  public var processName: String
+  public var usage: MemoryUsage
+  public var fileBacked: Bytes
+  public var packagedFileBacked: Bytes
+  public var anonymous: Bytes
+  public var liveHeap: Bytes?
+}
+
+public struct EventsPage: Sendable {
+  public var events: [EventRecord]
+  public var next: UInt64
+  public var lost: UInt64
+}
+
+public struct EventRecord: Hashable, Sendable {
+  public enum Kind: String, Hashable, Sendable {
+    case attached, detached, adopted, exited, lost
+    case dlopen, loaded, dlclose, unloaded, kept, fork, exec, state
+  }
+  public var sequence: UInt64
+  public var at: Double
+  public var pid: Int32
+  public var processName: String
+  public var kind: Kind
+  public var thread: Int32?
+  public var subject: String?
+  public var package: String?
+  public var detail: String?
+}

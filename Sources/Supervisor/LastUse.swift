@@ -1,0 +1,40 @@
+import Model
+
+/// When each mapped file of one process was last seen in use. Only observations enter: a file never observed has no time.
+///
+/// Evidence is a referenced bit set since the bits were last cleared, or a load. Its absence is no evidence of disuse by one
+/// sample, which is why a time here is "last seen", never "idle since".
+struct LastUse {
+  struct FileKey: Hashable {
+    var device: UInt64
+    var inode: UInt64
+  }
+  private var seen: [FileKey: Double] = [:]
+  private var ticksAtScan: UInt64?
+
+  /// True when the process has run since the last scan, so that looking again can tell something.
+  func isWorthScanning(processorTicks: UInt64) -> Bool { ticksAtScan != processorTicks }
+
+  /// Takes the mappings as they were just before the bits are cleared again. The first scan only starts the observation:
+  /// its bits were set at an unknown time.
+  mutating func scan(_ mappings: [Mapping], processorTicks: UInt64, at time: Double) {
+    defer { ticksAtScan = processorTicks }
+    var present: Set<FileKey> = []
+    for mapping in mappings {
+      guard case .file(let file) = mapping.backing else { continue }
+      let key = FileKey(device: file.device, inode: file.inode)
+      present.insert(key)
+      if ticksAtScan != nil, mapping.usage.referenced > .zero { seen[key] = time }
+    }
+    // Bounded by what is mapped.
+    seen = seen.filter { present.contains($0.key) }
+  }
+
+  /// The later of the last observation and the last load.
+  func time(of file: FileReference, loadedAt: Double?) -> Double? {
+    let observed = seen[FileKey(device: file.device, inode: file.inode)]
+    guard let observed else { return loadedAt }
+    guard let loadedAt else { return observed }
+    return max(observed, loadedAt)
+  }
+}

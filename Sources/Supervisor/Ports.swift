@@ -1,0 +1,56 @@
+import Model
+
+/// Why a look at a process failed. Everything else about the cause is the platform's and goes to the log.
+public enum InspectionError: Error, Hashable, Sendable {
+  /// The process is gone, or its PID names another one now.
+  case gone
+  case notPermitted(String)
+  case unreadable(String)
+}
+
+/// What the supervisor asks of /proc. Every call blocks for at most some milliseconds.
+public protocol ProcessInspecting: Sendable {
+  func facts(of pid: Int32) throws(InspectionError) -> ProcessFacts
+  /// The parts of `facts` that change, cheap enough to ask of 1,000 processes a second; the rest is copied from `before`.
+  func refreshed(_ before: ProcessFacts) throws(InspectionError) -> ProcessFacts
+  func mappings(of pid: Int32) throws(InspectionError) -> [Mapping]
+  /// Starts a new observation of use: `Mapping.usage.referenced` counts from here.
+  func clearReferenced(of pid: Int32) throws(InspectionError)
+}
+
+/// What is known about files that processes map.
+public protocol FileInspecting: Sendable {
+  /// Facts of the ELF file a process maps; nil when it is no ELF file. Fails when the path leads to another file now.
+  func elf(_ file: FileReference, of pid: Int32) throws(InspectionError) -> ElfFacts?
+  /// Owner of each path as `pid` sees it. Every path gets an answer.
+  func packages(for paths: Set<[UInt8]>, of pid: Int32, program: [UInt8]?) -> [[UInt8]: PackageIdentity]
+}
+
+/// An agent's segment: see `LinuxPlatform.AgentSegment`.
+public protocol SegmentReading: Sendable {
+  /// Inode of the memfd, as the process's maps show it.
+  var inode: UInt64 { get }
+  func heap() -> HeapCounters
+  func report() -> AgentReport?
+  func events(from index: UInt64) -> (events: [AgentEvent], next: UInt64, lost: UInt64)
+}
+
+/// Time, passed in so that tests move it by hand.
+public struct Moment: Hashable, Sendable, Comparable {
+  /// Seconds since 1970, for people.
+  public var wall: Double
+  /// CLOCK_MONOTONIC in nanoseconds, for differences.
+  public var monotonic: UInt64
+
+  public init(wall: Double, monotonic: UInt64) {
+    self.wall = wall
+    self.monotonic = monotonic
+  }
+
+  public static func < (left: Moment, right: Moment) -> Bool { left.monotonic < right.monotonic }
+
+  /// The wall time of an earlier or later reading of CLOCK_MONOTONIC.
+  func wallTime(ofMonotonic nanoseconds: UInt64) -> Double {
+    wall - (Double(monotonic) - Double(nanoseconds)) / 1e9
+  }
+}

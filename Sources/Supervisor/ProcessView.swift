@@ -1,0 +1,71 @@
+import Model
+
+/// One process at one moment: mappings, agent, ELF facts and packages joined.
+struct ProcessView {
+  let facts: ProcessFacts
+  let report: AgentReport?
+  let inventory: Inventory
+  /// Beside `inventory.objects`.
+  let elf: [ElfFacts?]
+  let packageOfPath: [[UInt8]: PackageIdentity]
+  let lastUse: LastUse
+  let graph: DependencyGraph
+
+  init(
+    facts: ProcessFacts, report: AgentReport?, inventory: Inventory, elf: [ElfFacts?], packageOfPath: [[UInt8]: PackageIdentity],
+    lastUse: LastUse
+  ) {
+    self.facts = facts
+    self.report = report
+    self.inventory = inventory
+    self.elf = elf
+    self.packageOfPath = packageOfPath
+    self.lastUse = lastUse
+    graph = DependencyGraph(zip(inventory.objects, elf).map { (baseName($0.file.path), $1) })
+  }
+
+  func package(of file: FileReference) -> PackageIdentity {
+    packageOfPath[file.path] ?? PackageIdentity(name: baseName(file.path), kind: .file)
+  }
+
+  func lastUsed(_ object: Inventory.Object, _ moment: Moment) -> Double? {
+    // A library that was there at the start was mapped, not chosen: its load says nothing about use.
+    let loaded = object.agent.flatMap { $0.wasThereAtStart ? nil : moment.wallTime(ofMonotonic: $0.lastLoad) }
+    return lastUse.time(of: object.file, loadedAt: loaded)
+  }
+
+  struct Holding {
+    var row: PackageHolding
+    var neededBy: Set<String> = []
+  }
+
+  /// What each package holds here.
+  func holdings(_ moment: Moment) -> [PackageIdentity: Holding] {
+    var holdings: [PackageIdentity: Holding] = [:]
+    for (index, object) in inventory.objects.enumerated() {
+      let identity = package(of: object.file)
+      var holding =
+        holdings[identity]
+        ?? Holding(
+          row: PackageHolding(pid: facts.identity.pid, processName: facts.name, modules: 0, usage: MemoryUsage(), lastUsedAt: nil))
+      holding.row.usage += object.usage
+      if object.isModule { holding.row.modules += 1 }
+      holding.row.lastUsedAt = [holding.row.lastUsedAt, lastUsed(object, moment)].compactMap(\.self).max()
+      for dependent in graph.dependents[index] {
+        let other = package(of: inventory.objects[dependent].file)
+        if other != identity { holding.neededBy.insert(other.name) }
+      }
+      holdings[identity] = holding
+    }
+    return holdings
+  }
+
+  func coverage() -> CoverageSnapshot {
+    var packaged = Bytes.zero
+    for object in inventory.objects where package(of: object.file).kind != .file { packaged += object.usage.fileBacked }
+    return CoverageSnapshot(
+      pid: facts.identity.pid, processName: facts.name, usage: inventory.total, fileBacked: inventory.fileBacked,
+      packagedFileBacked: packaged, anonymous: inventory.total.anonymous,
+      liveHeap: report.flatMap { $0.state == .active ? $0.heap.live : nil })
+  }
+}

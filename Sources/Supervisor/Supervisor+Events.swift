@@ -1,0 +1,123 @@
+import Model
+
+/// Someone who waits for an event.
+struct EventWaiter {
+  var after: UInt64
+  var pid: Int32?
+  var limit: Int
+  var continuation: CheckedContinuation<EventsPage, Never>
+}
+
+extension Supervisor {
+  /// More at a time are answered at once with what there is.
+  static var waiterLimit: Int { 1_000 }
+
+  /// True while someone follows: the rings are then looked at more often.
+  public var isFollowed: Bool { !waiters.isEmpty }
+
+  public func events(after: UInt64?, limit: Int, wait: Double, pid: Int32?) async -> EventsPage {
+    for id in processes.keys.sorted() { drainEvents(of: id, at: now()) }
+    let page = history.page(after: after, limit: limit, pid: pid)
+    guard page.events.isEmpty, page.lost == 0, wait > 0, waiters.count < Self.waiterLimit else { return page }
+    let number = nextWaiter
+    nextWaiter += 1
+    let timeout = Task { [weak self] in
+      try await Task.sleep(for: .seconds(wait))
+      await self?.release(number)
+    }
+    defer { timeout.cancel() }
+    return await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        waiters[number] = EventWaiter(after: page.next, pid: pid, limit: limit, continuation: continuation)
+      }
+    } onCancel: {
+      Task { await self.release(number) }
+    }
+  }
+
+  /// Ends all waiting, for a shutdown.
+  public func releaseWaiters() {
+    for number in waiters.keys.sorted() { release(number) }
+  }
+
+  private func release(_ number: UInt64) {
+    guard let waiter = waiters.removeValue(forKey: number) else { return }
+    waiter.continuation.resume(returning: history.page(after: waiter.after, limit: waiter.limit, pid: waiter.pid))
+  }
+
+  func wakeWaiters() {
+    for (number, waiter) in waiters.sorted(by: { $0.key < $1.key }) {
+      let page = history.page(after: waiter.after, limit: waiter.limit, pid: waiter.pid)
+      guard !page.events.isEmpty || page.lost > 0 else {
+        waiters[number]?.after = page.next
+        continue
+      }
+      waiters[number] = nil
+      waiter.continuation.resume(returning: page)
+    }
+  }
+
+  /// Takes what the agent has written since the last time.
+  func drainEvents(of pid: Int32, at moment: Moment) {
+    guard let process = processes[pid], let segment = process.segment else { return }
+    let (events, next, lost) = segment.events(from: process.eventCursor)
+    processes[pid]?.eventCursor = next
+    guard !events.isEmpty || lost > 0 else { return }
+    if lost > 0 {
+      counters.eventsDropped += lost
+      record(.lost, pid: pid, name: process.facts.name, at: moment.wall, detail: "\(lost) events were overwritten before they were read")
+    }
+    let paths = modulePaths(for: events, segment)
+    let packages = files.packages(for: Set(paths.values), of: pid, program: process.facts.executable)
+    for event in events {
+      let path = event.module.flatMap { paths[$0] }
+      record(
+        Self.kind(event.kind), pid: pid, name: process.facts.name, at: moment.wallTime(ofMonotonic: min(event.time, moment.monotonic)),
+        thread: event.thread, subject: path.map { printable($0) } ?? (event.text.isEmpty ? nil : printable(event.text)),
+        package: path.flatMap { packages[$0]?.name }, detail: Self.detail(event))
+      if event.kind == .fork { follow(fork: event, of: process, at: moment) }
+    }
+    wakeWaiters()
+  }
+
+  private func modulePaths(for events: [AgentEvent], _ segment: any SegmentReading) -> [UInt32: [UInt8]] {
+    guard events.contains(where: { $0.module != nil }), let report = segment.report() else { return [:] }
+    return Dictionary(report.modules.map { ($0.id, $0.path) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  /// A forked worker has the agent but connects only when it has something to do: until then /proc shows it.
+  private func follow(fork event: AgentEvent, of parent: WatchedProcess, at moment: Moment) {
+    guard let child = Int32(exactly: event.argument), child > 0, processes[child] == nil,
+      processes.count < options.processLimit
+    else { return }
+    // The number is the parent's word: it is believed only as far as /proc agrees.
+    guard let facts = try? inspector.facts(of: child), facts.parent == parent.facts.identity.pid, facts.user == parent.facts.user else {
+      return
+    }
+    adopt(facts, at: moment, detail: "forked by \(parent.facts.identity.pid)")
+  }
+
+  private static func kind(_ kind: AgentEvent.Kind) -> EventRecord.Kind {
+    switch kind {
+    case .dlopen: .dlopen
+    case .loaded: .loaded
+    case .dlclose: .dlclose
+    case .unloaded: .unloaded
+    case .kept: .kept
+    case .fork: .fork
+    case .exec: .exec
+    case .state: .state
+    }
+  }
+
+  private static func detail(_ event: AgentEvent) -> String? {
+    switch event.kind {
+    case .dlopen: "flags 0x" + String(UInt32(truncatingIfNeeded: event.argument), radix: 16)
+    case .dlclose: event.argument == 0 ? nil : "returned \(event.argument)"
+    case .fork: "child \(event.argument)"
+    case .kept: "still mapped after dlclose"
+    case .state: "state \(event.argument >> 32), reason \(event.argument & 0xFFFF_FFFF)"
+    case .loaded, .unloaded, .exec: nil
+    }
+  }
+}

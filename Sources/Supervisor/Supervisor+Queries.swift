@@ -1,0 +1,148 @@
+import Model
+
+extension Supervisor {
+  public func status() async -> StatusSnapshot {
+    let moment = now()
+    var heap: Bytes?
+    var resident: Bytes?
+    var agents = 0
+    var modules = 0
+    for pid in processes.keys.sorted() {
+      guard refresh(pid, at: moment), let process = processes[pid] else { continue }
+      resident = (resident ?? .zero) + process.facts.resident
+      guard let segment = process.segment else { continue }
+      agents += 1
+      guard let report = segment.report() else { continue }
+      if report.state == .active { heap = (heap ?? .zero) + report.heap.live }
+      modules += report.modules.count(where: \.isLoaded)
+    }
+    return StatusSnapshot(
+      startedAt: startedAt, now: moment.wall, isEphemeral: options.isEphemeral, agents: agents,
+      adopted: processes.count - agents, modules: modules, resident: resident, liveHeap: heap,
+      own: try? inspector.facts(of: ownPID), counters: counters)
+  }
+
+  public func processes() async -> ProcessesSnapshot {
+    let moment = now()
+    var rows: [ProcessSnapshot] = []
+    for pid in processes.keys.sorted() {
+      guard refresh(pid, at: moment), let process = processes[pid] else { continue }
+      rows.append(snapshot(process, moment))
+    }
+    return ProcessesSnapshot(takenAt: moment.wall, processes: rows)
+  }
+
+  func snapshot(_ process: WatchedProcess, _ moment: Moment) -> ProcessSnapshot {
+    let report = process.segment?.report()
+    return ProcessSnapshot(
+      facts: process.facts, startedAt: startedAt(process.facts.identity, moment),
+      processorSeconds: Double(process.facts.processorTicks) / ticksPerSecond,
+      agent: report.map {
+        AgentSummary(
+          state: $0.state, reason: $0.reason, allocator: $0.allocator, heap: $0.heap, modulesLoaded: $0.modules.count(where: \.isLoaded))
+      },
+      allocationsPerSecond: process.rate.allocationsPerSecond, allocatedBytesPerSecond: process.rate.bytesPerSecond,
+      lastActiveAt: process.lastActiveAt)
+  }
+
+  public func modules(of pid: Int32) async throws(CommandError) -> ModulesSnapshot {
+    let moment = now()
+    let view = try view(of: pid, at: moment)
+    var modules: [ModuleSnapshot] = []
+    for (index, object) in view.inventory.objects.enumerated() where object.isModule {
+      modules.append(
+        ModuleSnapshot(
+          file: object.file, package: view.package(of: object.file), isLoaded: true,
+          loadAddress: object.agent?.loadAddress, agent: object.agent, elf: view.elf[index], usage: object.usage,
+          firstLoadedAt: object.agent.map { moment.wallTime(ofMonotonic: $0.firstLoad) },
+          lastLoadedAt: object.agent.map { moment.wallTime(ofMonotonic: $0.lastLoad) }, unloadedAt: nil,
+          lastUsedAt: view.lastUsed(object, moment),
+          neededBy: view.graph.dependents[index].map { view.inventory.objects[$0].file.displayPath }))
+    }
+    for gone in view.inventory.unloaded {
+      let file = FileReference(device: gone.device ?? 0, inode: gone.inode ?? 0, path: gone.path, isDeleted: false)
+      modules.append(
+        ModuleSnapshot(
+          file: file, package: view.package(of: file), isLoaded: false, loadAddress: nil, agent: gone, elf: nil,
+          usage: MemoryUsage(), firstLoadedAt: moment.wallTime(ofMonotonic: gone.firstLoad),
+          lastLoadedAt: moment.wallTime(ofMonotonic: gone.lastLoad),
+          unloadedAt: gone.unload.map { moment.wallTime(ofMonotonic: $0) },
+          lastUsedAt: gone.unload.map { moment.wallTime(ofMonotonic: $0) }, neededBy: []))
+    }
+    return ModulesSnapshot(
+      takenAt: moment.wall, facts: view.facts, hasAgent: view.report != nil, modules: modules,
+      dropped: view.report?.modulesDropped ?? 0)
+  }
+
+  public func packages(of pid: Int32?) async throws(CommandError) -> PackagesSnapshot {
+    let moment = now()
+    var views: [ProcessView] = []
+    if let pid {
+      views = [try view(of: pid, at: moment)]
+    } else {
+      for pid in processes.keys.sorted() {
+        // One unreadable process must not hide the others; it is counted.
+        if let view = try? view(of: pid, at: moment) { views.append(view) }
+      }
+    }
+    return PackagesSnapshot(takenAt: moment.wall, packages: group(views, moment), coverage: views.map { $0.coverage() })
+  }
+
+  private func group(_ views: [ProcessView], _ moment: Moment) -> [PackageSnapshot] {
+    var packages: [PackageIdentity: PackageSnapshot] = [:]
+    for view in views {
+      for (identity, holding) in view.holdings(moment) {
+        var package =
+          packages[identity]
+          ?? PackageSnapshot(identity: identity, modules: 0, usage: MemoryUsage(), lastUsedAt: nil, neededBy: [], holders: [])
+        package.modules = max(package.modules, holding.row.modules)
+        package.usage += holding.row.usage
+        package.lastUsedAt = [package.lastUsedAt, holding.row.lastUsedAt].compactMap(\.self).max()
+        package.neededBy = Set(package.neededBy).union(holding.neededBy).sorted()
+        package.holders.append(holding.row)
+        packages[identity] = package
+      }
+    }
+    return packages.values.sorted { $0.identity < $1.identity }
+  }
+
+  private func view(of pid: Int32, at moment: Moment) throws(CommandError) -> ProcessView {
+    guard processes[pid] != nil, refresh(pid, at: moment) else {
+      throw .notWatched(pid: pid, watched: processes.keys.sorted())
+    }
+    let mappings: [Mapping]
+    do throws(InspectionError) {
+      mappings = try inspector.mappings(of: pid)
+    } catch {
+      counters.unreadableProcesses += 1
+      switch error {
+      case .gone:
+        forget(pid)
+        throw .notWatched(pid: pid, watched: processes.keys.sorted())
+      case .notPermitted(let why): throw .notPermitted(why)
+      case .unreadable(let why): throw .unreadable(why)
+      }
+    }
+    noteProgramChange(pid, mappings)
+    guard let process = processes[pid] else { throw .notWatched(pid: pid, watched: processes.keys.sorted()) }
+    let report = process.segment?.report()
+    let inventory = Inventory(mappings: mappings, agentModules: report?.modules ?? [])
+    var elf: [ElfFacts?] = []
+    for object in inventory.objects {
+      guard object.isModule else {
+        elf.append(nil)
+        continue
+      }
+      do throws(InspectionError) {
+        elf.append(try files.elf(object.file, of: pid))
+      } catch {
+        counters.unreadableFiles += 1
+        elf.append(nil)
+      }
+    }
+    let paths = Set(inventory.objects.map(\.file.path)).union(inventory.unloaded.map(\.path))
+    return ProcessView(
+      facts: process.facts, report: report, inventory: inventory, elf: elf,
+      packageOfPath: files.packages(for: paths, of: pid, program: process.facts.executable), lastUse: process.lastUse)
+  }
+}

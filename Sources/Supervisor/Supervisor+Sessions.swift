@@ -1,0 +1,159 @@
+import Model
+
+/// What a connecting agent brought, every part verified with the kernel by the caller.
+public struct SessionOpening: Sendable {
+  public var id: SessionID
+  /// From SO_PEERCRED.
+  public var pid: Int32
+  public var user: UInt32
+  public var segment: any SegmentReading
+
+  public init(id: SessionID, pid: Int32, user: UInt32, segment: any SegmentReading) {
+    self.id = id
+    self.pid = pid
+    self.user = user
+    self.segment = segment
+  }
+}
+
+/// Called by the agents' socket thread; each call waits until the supervisor has taken it.
+public protocol SessionSink: Sendable {
+  /// Nil when the session was taken, else the reason for the REJECT.
+  func agentAttached(_ opening: SessionOpening) -> String?
+  /// The socket closed. `hasExited`: the kernel says the process has ended.
+  func agentDetached(_ id: SessionID, hasExited: Bool)
+  func processExited(_ pid: Int32, session: SessionID)
+  func refused(_ what: Refusal)
+}
+
+/// What was turned away, for the counters.
+public enum Refusal: Sendable { case session, frame, segment }
+
+extension Supervisor: SessionSink {
+  public nonisolated func agentAttached(_ opening: SessionOpening) -> String? {
+    synchronously { $0.attach(opening) }
+  }
+  public nonisolated func agentDetached(_ id: SessionID, hasExited: Bool) {
+    synchronously { $0.detach(id, hasExited: hasExited) }
+  }
+  public nonisolated func processExited(_ pid: Int32, session: SessionID) {
+    synchronously { supervisor in
+      guard supervisor.sessions[session] == pid else { return }
+      supervisor.forget(pid)
+    }
+  }
+  public nonisolated func refused(_ what: Refusal) {
+    synchronously { supervisor in
+      switch what {
+      case .session: supervisor.counters.sessionsRefused += 1
+      case .frame: supervisor.counters.framesRefused += 1
+      case .segment: supervisor.counters.segmentsRefused += 1
+      }
+    }
+  }
+}
+
+extension Supervisor {
+  private func attach(_ opening: SessionOpening) -> String? {
+    let moment = now()
+    let facts: ProcessFacts
+    do throws(InspectionError) {
+      facts = try inspector.facts(of: opening.pid)
+    } catch {
+      counters.unreadableProcesses += 1
+      counters.sessionsRefused += 1
+      return "process \(opening.pid) cannot be read: \(error)"
+    }
+    var process: WatchedProcess
+    if let known = processes[opening.pid], known.facts.identity == facts.identity {
+      // The same process again: it lost us, or executed another program. What was observed of its files stays true.
+      if case .agent(let old, _) = known.link { sessions[old] = nil }
+      drainEvents(of: opening.pid, at: moment)
+      process = known
+      process.facts = facts
+      process.link = .agent(opening.id, opening.segment)
+      process.eventCursor = 0
+      process.rate = AllocationRate()
+    } else {
+      if processes[opening.pid] != nil { forget(opening.pid) }
+      guard processes.count < options.processLimit else {
+        counters.sessionsRefused += 1
+        return "limit of \(options.processLimit) watched processes reached (agents.limit)"
+      }
+      process = WatchedProcess(
+        link: .agent(opening.id, opening.segment), facts: facts, nextScan: firstScan(moment))
+    }
+    processes[opening.pid] = process
+    sessions[opening.id] = opening.pid
+    hasWatched = true
+    counters.sessionsAccepted += 1
+    record(.attached, pid: opening.pid, name: facts.name, at: moment.wall, subject: facts.executable.map { printable($0) })
+    drainEvents(of: opening.pid, at: moment)
+    wakeWaiters()
+    logger.debug("agent attached", metadata: ["pid": "\(opening.pid)", "session": "\(opening.id.number)", "name": "\(facts.name)"])
+    return nil
+  }
+
+  func firstScan(_ moment: Moment) -> UInt64 {
+    // The first scan starts the observation and is due at once.
+    options.observeInterval == nil ? .max : moment.monotonic
+  }
+
+  private func detach(_ id: SessionID, hasExited: Bool) {
+    guard let pid = sessions.removeValue(forKey: id), let process = processes[pid] else { return }
+    guard case .agent(let current, let segment) = process.link, current == id else { return }
+    drainEvents(of: pid, at: now())
+    if hasExited {
+      forget(pid)
+    } else {
+      processes[pid]?.link = .detached(segment)
+      record(.detached, pid: pid, name: process.facts.name, at: now().wall, detail: "connection closed, process lives")
+      wakeWaiters()
+    }
+    logger.debug("agent detached", metadata: ["pid": "\(pid)", "session": "\(id.number)", "exited": "\(hasExited)"])
+  }
+
+  /// The process has ended: takes its last events and drops it.
+  func forget(_ pid: Int32) {
+    drainEvents(of: pid, at: now())
+    guard let process = processes.removeValue(forKey: pid) else { return }
+    if case .agent(let id, _) = process.link { sessions[id] = nil }
+    record(.exited, pid: pid, name: process.facts.name, at: now().wall)
+    wakeWaiters()
+  }
+
+  /// Watches a process that has no agent.
+  public func adopt(_ pid: Int32) async throws(CommandError) -> (process: ProcessSnapshot, isNew: Bool) {
+    let moment = now()
+    if processes[pid] != nil, refresh(pid, at: moment), let process = processes[pid] { return (snapshot(process, moment), false) }
+    let facts: ProcessFacts
+    do throws(InspectionError) {
+      facts = try inspector.facts(of: pid)
+      // Without this right nothing but the list could be shown.
+      _ = try inspector.mappings(of: pid)
+    } catch {
+      switch error {
+      case .gone: throw .noSuchProcess(pid: pid)
+      case .notPermitted(let why): throw .notPermitted(why)
+      case .unreadable(let why): throw .unreadable(why)
+      }
+    }
+    guard processes.count < options.processLimit else {
+      throw .limitReached("limit of \(options.processLimit) watched processes reached (agents.limit)")
+    }
+    let process = adopt(facts, at: moment, detail: "asked for")
+    return (snapshot(process, moment), true)
+  }
+
+  @discardableResult
+  func adopt(_ facts: ProcessFacts, at moment: Moment, detail: String) -> WatchedProcess {
+    let process = WatchedProcess(link: .adopted, facts: facts, nextScan: firstScan(moment))
+    processes[facts.identity.pid] = process
+    hasWatched = true
+    record(
+      .adopted, pid: facts.identity.pid, name: facts.name, at: moment.wall, subject: facts.executable.map { printable($0) },
+      detail: detail)
+    wakeWaiters()
+    return process
+  }
+}

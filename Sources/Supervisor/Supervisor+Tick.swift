@@ -1,0 +1,74 @@
+import Model
+
+extension Supervisor {
+  /// Scans at one tick, so that many processes due at once do not make one long pause.
+  static var scansPerTick: Int { 4 }
+
+  /// The regular look: takes events and rates from the segments, notices adopted processes that ended, scans for use.
+  public func tick() {
+    let moment = now()
+    for pid in processes.keys.sorted() {
+      drainEvents(of: pid, at: moment)
+      guard let process = processes[pid] else { continue }
+      switch process.link {
+      case .agent(_, let segment):
+        processes[pid]?.rate.take(segment.heap(), at: moment.monotonic)
+      case .detached, .adopted:
+        // No descriptor tells of their end.
+        _ = refresh(pid, at: moment)
+      }
+    }
+    let due = processes.filter { $0.value.nextScan <= moment.monotonic }.keys
+      .sorted { (processes[$0]!.nextScan, $0) < (processes[$1]!.nextScan, $1) }
+    for pid in due.prefix(Self.scansPerTick) { scan(pid, at: moment) }
+  }
+
+  /// Brings the facts up to date. False when the process is gone, which is then recorded.
+  func refresh(_ pid: Int32, at moment: Moment) -> Bool {
+    guard let process = processes[pid] else { return false }
+    do throws(InspectionError) {
+      let facts = try inspector.refreshed(process.facts)
+      guard facts.identity == process.facts.identity, facts.state != "Z" else {
+        forget(pid)
+        return false
+      }
+      if facts.processorTicks > process.facts.processorTicks { processes[pid]?.lastActiveAt = moment.wall }
+      processes[pid]?.facts = facts
+      return true
+    } catch {
+      if case .gone = error { forget(pid) } else { counters.unreadableProcesses += 1 }
+      return processes[pid] != nil
+    }
+  }
+
+  private func scan(_ pid: Int32, at moment: Moment) {
+    guard refresh(pid, at: moment), let process = processes[pid] else { return }
+    guard let interval = options.observeInterval else {
+      processes[pid]?.nextScan = .max
+      return
+    }
+    processes[pid]?.nextScan = moment.monotonic &+ UInt64(interval * 1e9)
+    guard process.lastUse.isWorthScanning(processorTicks: process.facts.processorTicks) else { return }
+    do throws(InspectionError) {
+      let mappings = try inspector.mappings(of: pid)
+      processes[pid]?.lastUse.scan(mappings, processorTicks: process.facts.processorTicks, at: moment.wall)
+      try inspector.clearReferenced(of: pid)
+      noteProgramChange(pid, mappings)
+    } catch {
+      counters.unreadableProcesses += 1
+      logger.debug("cannot observe use", metadata: ["pid": "\(pid)", "error": "\(error)"])
+    }
+  }
+
+  /// A detached agent whose segment is mapped no more has executed a program without one.
+  func noteProgramChange(_ pid: Int32, _ mappings: [Mapping]) {
+    guard let process = processes[pid], case .detached(let segment) = process.link else { return }
+    let isMapped = mappings.contains { mapping in
+      if case .file(let file) = mapping.backing { return file.inode == segment.inode && file.displayPath.hasPrefix("/memfd:") }
+      return false
+    }
+    guard !isMapped else { return }
+    processes[pid]?.link = .adopted
+    if let facts = try? inspector.facts(of: pid), facts.identity == process.facts.identity { processes[pid]?.facts = facts }
+  }
+}

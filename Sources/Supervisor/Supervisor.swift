@@ -1,0 +1,90 @@
+import Logging
+import Model
+
+/// The settings the supervisor itself needs.
+public struct SupervisorOptions: Sendable {
+  /// Watched processes at most, with and without an agent.
+  public var processLimit: Int
+  public var eventCapacity: Int
+  /// Seconds between scans for use; nil for never.
+  public var observeInterval: Double?
+  public var isEphemeral: Bool
+
+  public init(processLimit: Int, eventCapacity: Int, observeInterval: Double?, isEphemeral: Bool) {
+    self.processLimit = processLimit
+    self.eventCapacity = eventCapacity
+    self.observeInterval = observeInterval
+    self.isEphemeral = isEphemeral
+  }
+}
+
+/// Knows what is watched. An actor on a serial queue of its own: reading /proc blocks, and must not hold up the threads that
+/// serve HTTP. The agents' socket thread calls in synchronously, which is its back-pressure.
+public actor Supervisor: SupervisorCommands {
+  private let executor = QueueExecutor(label: "mlos.supervisor")
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+  let inspector: any ProcessInspecting
+  let files: any FileInspecting
+  let now: @Sendable () -> Moment
+  let logger: Logger
+  let ticksPerSecond: Double
+  let ownPID: Int32
+  let startedAt: Double
+  var options: SupervisorOptions
+
+  var processes: [Int32: WatchedProcess] = [:]
+  var sessions: [SessionID: Int32] = [:]
+  var history: EventHistory
+  var counters = SupervisorCounters()
+  var waiters: [UInt64: EventWaiter] = [:]
+  var nextWaiter: UInt64 = 0
+  /// Something was watched at some time: an ephemeral supervisor ends when that is over.
+  var hasWatched = false
+
+  public init(
+    inspector: any ProcessInspecting, files: any FileInspecting, options: SupervisorOptions, ownPID: Int32,
+    ticksPerSecond: Double, logger: Logger, now: @escaping @Sendable () -> Moment
+  ) {
+    self.inspector = inspector
+    self.files = files
+    self.options = options
+    self.ownPID = ownPID
+    self.ticksPerSecond = ticksPerSecond
+    self.logger = logger
+    self.now = now
+    startedAt = now().wall
+    history = EventHistory(capacity: options.eventCapacity)
+  }
+
+  /// Runs on the actor's queue and waits. Only for threads that are not Swift concurrency's.
+  nonisolated func synchronously<Value: Sendable>(_ body: @Sendable (isolated Supervisor) -> Value) -> Value {
+    executor.queue.sync { assumeIsolated { body($0) } }
+  }
+
+  /// Settings that may change while running; the event history keeps its size.
+  public func reload(observeInterval: Double?, processLimit: Int) {
+    options.observeInterval = observeInterval
+    options.processLimit = processLimit
+    let soon = now().monotonic
+    for pid in processes.keys { processes[pid]?.nextScan = soon }
+  }
+
+  /// What an ephemeral supervisor waits for: nothing left to watch, after there was something.
+  public func isDone() -> Bool { hasWatched && processes.isEmpty }
+
+  func startedAt(_ identity: ProcessIdentity, _ moment: Moment) -> Double {
+    // Start ticks count from boot like CLOCK_BOOTTIME; the inspector's moment carries CLOCK_MONOTONIC, equal without suspend.
+    moment.wall - (Double(moment.monotonic) / 1e9 - Double(identity.startTicks) / ticksPerSecond)
+  }
+
+  func record(
+    _ kind: EventRecord.Kind, pid: Int32, name: String, at time: Double, thread: Int32? = nil, subject: String? = nil,
+    package: String? = nil, detail: String? = nil
+  ) {
+    history.append(
+      EventRecord(
+        sequence: 0, at: time, pid: pid, processName: name, kind: kind, thread: thread, subject: subject, package: package,
+        detail: detail))
+  }
+}

@@ -1,0 +1,74 @@
+import Model
+
+/// Identifies one connection of an agent; never reused within a supervisor's life.
+public struct SessionID: Hashable, Sendable {
+  public var number: UInt64
+  public init(_ number: UInt64) { self.number = number }
+}
+
+/// Everything remembered about one process.
+struct WatchedProcess {
+  /// What stands between us and the process.
+  enum Link {
+    /// Connected: the socket is open, the segment is live.
+    case agent(SessionID, any SegmentReading)
+    /// The socket closed while the process lives: the segment is still true unless the process has executed another program.
+    case detached(any SegmentReading)
+    /// No agent: /proc alone.
+    case adopted
+  }
+  var link: Link
+  var facts: ProcessFacts
+  var lastUse = LastUse()
+  var lastActiveAt: Double?
+  /// Next event to take from the ring.
+  var eventCursor: UInt64 = 0
+  /// Last two readings of the heap for rates.
+  var rate = AllocationRate()
+  /// Monotonic time of the next scan for use.
+  var nextScan: UInt64
+
+  var segment: (any SegmentReading)? {
+    switch link {
+    case .agent(_, let segment), .detached(let segment): segment
+    case .adopted: nil
+    }
+  }
+
+  init(link: Link, facts: ProcessFacts, nextScan: UInt64) {
+    self.link = link
+    self.facts = facts
+    self.nextScan = nextScan
+  }
+}
+
+/// Allocations a second between two readings that lie at least `shortest` apart.
+struct AllocationRate {
+  /// 0.2 s: below it a reading says more about the scheduler than about the program.
+  static let shortest: UInt64 = 200_000_000
+
+  private var at: UInt64?
+  private var counters = HeapCounters()
+  private(set) var allocationsPerSecond: Double?
+  private(set) var bytesPerSecond: Double?
+
+  mutating func take(_ heap: HeapCounters, at time: UInt64) {
+    guard let before = at else {
+      at = time
+      counters = heap
+      return
+    }
+    guard time > before, time - before >= Self.shortest else { return }
+    let seconds = Double(time - before) / 1e9
+    // A segment that counts backwards lies: no rate rather than a negative one.
+    if heap.allocations >= counters.allocations, heap.bytesAllocated >= counters.bytesAllocated {
+      allocationsPerSecond = Double(heap.allocations - counters.allocations) / seconds
+      bytesPerSecond = Double((heap.bytesAllocated - counters.bytesAllocated).count) / seconds
+    } else {
+      allocationsPerSecond = nil
+      bytesPerSecond = nil
+    }
+    at = time
+    counters = heap
+  }
+}
