@@ -1,0 +1,66 @@
+/// One thing wrong with the configuration.
+public struct ConfigError: Error, Hashable, Sendable {
+  public enum Code: String, Hashable, Sendable {
+    /// The file cannot be opened or read.
+    case unreadable
+    /// The file is larger than `ConfigurationFile.sizeLimit`.
+    case tooLarge = "too-large"
+    /// Bytes that are no UTF-8, or a NUL.
+    case encoding
+    /// No YAML.
+    case syntax
+    /// Anchors, aliases and tags are not read.
+    case unsupported
+    case notAMapping = "not-a-mapping"
+    case unknownKey = "unknown-key"
+    case duplicateKey = "duplicate-key"
+    case wrongType = "wrong-type"
+    case outOfRange = "out-of-range"
+  }
+
+  /// Where the value was written.
+  public enum Source: Hashable, Sendable {
+    /// Line and column start at 1; columns count Unicode scalars.
+    case file(String, line: Int?, column: Int?)
+    case environment(String)
+    /// The option, e.g. `--socket`.
+    case commandLine(String)
+  }
+
+  public var code: Code
+  public var source: Source
+  /// In words, without the place.
+  public var message: String
+
+  public init(code: Code, source: Source, message: String) {
+    self.code = code
+    self.source = source
+    self.message = message
+  }
+
+  public var file: String? { if case .file(let path, _, _) = source { path } else { nil } }
+  public var line: Int? { if case .file(_, let line, _) = source { line } else { nil } }
+  public var column: Int? { if case .file(_, _, let column) = source { column } else { nil } }
+}
+
+extension ConfigError: CustomStringConvertible {
+  /// `/etc/mlos/mlos.yaml:3:5: unknown key ...`, as compilers write it.
+  public var description: String {
+    switch source {
+    case .file(let path, let line?, let column?): "\(path):\(line):\(column): \(message)"
+    case .file(let path, let line?, nil): "\(path):\(line): \(message)"
+    case .file(let path, nil, _): "\(path): \(message)"
+    case .environment(let name): "environment \(name): \(message)"
+    case .commandLine(let option): "command line \(option): \(message)"
+    }
+  }
+}
+
+/// Everything wrong with the configuration, never empty: the file's errors by line, then the environment's by name, then
+/// the command line's.
+public struct ConfigErrors: Error, Hashable, Sendable, CustomStringConvertible {
+  public var errors: [ConfigError]
+  public init(_ errors: [ConfigError]) { self.errors = errors }
+  /// One a line.
+  public var description: String { errors.map(\.description).joined(separator: "\n") }
+}

@@ -1,0 +1,73 @@
+import Glibc
+
+/// Where the sockets and the configuration of a user are.
+public struct RuntimePaths: Hashable, Sendable {
+  /// Of the sockets, the log of an embedded supervisor and its lock.
+  public var directory: String
+  /// The configuration file read when none is named; it need not exist.
+  public var configurationFile: String
+
+  /// - Parameters:
+  ///   - user: Effective user id.
+  ///   - environment: `XDG_RUNTIME_DIR`, `XDG_CONFIG_HOME` and `HOME` are looked at; a relative path in them is ignored, as
+  ///     the XDG Base Directory Specification asks.
+  ///   - exists: Whether something is at a path.
+  public init(user: UInt32, environment: [String: String], exists: (String) -> Bool) {
+    func absolute(_ name: String) -> String? {
+      guard let path = environment[name], path.hasPrefix("/") else { return nil }
+      return path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+    }
+    let system = "/etc/mlos/mlos.yaml"
+    guard user != 0 else {
+      directory = "/run/mlos"
+      configurationFile = system
+      return
+    }
+    if let runtime = absolute("XDG_RUNTIME_DIR") {
+      directory = "\(runtime)/mlos"
+    } else {
+      directory = exists("/run/user/\(user)") ? "/run/user/\(user)/mlos" : "/tmp/mlos-\(user)"
+    }
+    let home = absolute("XDG_CONFIG_HOME") ?? absolute("HOME").map { "\($0)/.config" }
+    let own = home.map { "\($0)/mlos/mlos.yaml" }
+    configurationFile = own.flatMap { exists($0) ? $0 : nil } ?? system
+  }
+
+  /// Of this process.
+  public static func current(environment: [String: String]) -> RuntimePaths {
+    RuntimePaths(user: geteuid(), environment: environment) { access($0, F_OK) == 0 }
+  }
+
+  /// Where agents connect when nothing else is configured.
+  public var agentSocket: String { "\(directory)/agent.sock" }
+
+  /// The control socket that belongs to an agents' socket: beside it.
+  public static func controlSocket(besideAgentSocket path: String) -> String { directory(of: path) + "/control.sock" }
+
+  /// The configuration file to read: `option` (`--config`), else `MLOS_CONFIG`, both of which must exist, else the default.
+  public func chosenFile(option: String?, environment: [String: String]) -> (path: String, isRequired: Bool) {
+    if let option { return (option, true) }
+    if let path = environment["MLOS_CONFIG"], !path.isEmpty { return (path, true) }
+    return (configurationFile, false)
+  }
+
+  static func directory(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/"), slash > path.startIndex else { return "" }
+    return String(path[..<slash])
+  }
+
+  /// sizeof sun_path less the final NUL, unix(7).
+  static let socketPathLimit = 107
+
+  /// What is wrong with the path of the agents' socket; nil for nothing. The control socket beside it must fit too.
+  static let faultOfSocket: @Sendable (String) -> String? = { path in
+    guard path.hasPrefix("/"), !path.hasSuffix("/") else {
+      return "must be the absolute path of a socket, not '\(quotable(path))'"
+    }
+    let control = controlSocket(besideAgentSocket: path)
+    guard path != control else { return "must not be named control.sock: that is the control socket beside it" }
+    let longest = max(path.utf8.count, control.utf8.count)
+    return longest <= socketPathLimit
+      ? nil : "is too long for a socket: \(longest) bytes with control.sock beside it, at most \(socketPathLimit)"
+  }
+}

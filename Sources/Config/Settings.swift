@@ -1,0 +1,99 @@
+/// Where a setting's value comes from. Later cases win over earlier ones.
+public enum SettingOrigin: Hashable, Sendable, CustomStringConvertible {
+  case standard
+  case file(String, line: Int)
+  case environment(String)
+  /// The option, e.g. `--socket`.
+  case commandLine(String)
+
+  /// `default`, `/etc/mlos/mlos.yaml:3`, `environment MLOS_LOG_LEVEL`, `command line --socket`.
+  public var description: String {
+    switch self {
+    case .standard: "default"
+    case .file(let path, let line): "\(path):\(line)"
+    case .environment(let name): "environment \(name)"
+    case .commandLine(let option): "command line \(option)"
+    }
+  }
+}
+
+/// A value from the command line.
+public struct SettingOverride: Hashable, Sendable {
+  /// Dotted name.
+  public var key: String
+  public var value: String
+  /// The option as it was typed, e.g. `--socket`.
+  public var option: String
+
+  public init(key: String, value: String, option: String) {
+    self.key = key
+    self.value = value
+    self.option = option
+  }
+}
+
+/// Every setting with a checked value: `settings.logLevel`, `settings.checkInterval`, ... are the members of `SettingKeys`.
+@dynamicMemberLookup
+public struct Settings: Sendable, Hashable {
+  /// The file in force; nil when there is none.
+  public internal(set) var file: String?
+  var entries: [String: Entry]
+
+  struct Entry: Sendable, Hashable {
+    var value: any SettingValue
+    var origin: SettingOrigin
+
+    static func == (left: Entry, right: Entry) -> Bool {
+      left.value.settingText == right.value.settingText && left.origin == right.origin
+    }
+    func hash(into hasher: inout Hasher) {
+      hasher.combine(value.settingText)
+      hasher.combine(origin)
+    }
+  }
+
+  /// Every setting at its default.
+  public init(defaults paths: RuntimePaths) {
+    file = nil
+    entries = [:]
+    for key in SettingKeys.all { entries[key.name] = Entry(value: key.defaultValue(paths), origin: .standard) }
+  }
+
+  public subscript<Value>(dynamicMember path: KeyPath<SettingKeys, SettingKey<Value>>) -> Value {
+    let key = SettingKeys.shared[keyPath: path]
+    guard let value = entries[key.name]?.value as? Value else {
+      preconditionFailure("every key of the table has an entry of its own type")
+    }
+    return value
+  }
+
+  /// Beside the agents' socket.
+  public var controlSocket: String { RuntimePaths.controlSocket(besideAgentSocket: self.socket) }
+
+  /// One setting as people see it.
+  public struct Row: Hashable, Sendable {
+    /// Dotted name.
+    public var key: String
+    public var value: String
+    public var origin: String
+    public var summary: String
+  }
+
+  /// Every setting in the order of the table.
+  public func rows() -> [Row] {
+    SettingKeys.all.compactMap { key in
+      entries[key.name].map {
+        Row(key: key.name, value: $0.value.settingText, origin: $0.origin.description, summary: key.summary)
+      }
+    }
+  }
+
+  /// Names of the settings whose value is another one in `new`, parted into those a running supervisor can take over and
+  /// those that need a restart; each in the order of the table.
+  public func changes(to new: Settings) -> (reloadable: [String], needRestart: [String]) {
+    let changed = SettingKeys.all.filter {
+      entries[$0.name]?.value.settingText != new.entries[$0.name]?.value.settingText
+    }
+    return (changed.filter(\.isReloadable).map(\.name), changed.filter { !$0.isReloadable }.map(\.name))
+  }
+}
