@@ -81,6 +81,7 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ],
       swiftSettings: strict),
     .executableTarget(
@@ -98,7 +99,10 @@ let package = Package(
     .testTarget(
       name: "LinuxPlatformTests", dependencies: ["LinuxPlatform", "Model", "CLinux", "CAgentABI", "TestKit"],
       swiftSettings: strict),
-    .testTarget(name: "SupervisorTests", dependencies: ["Supervisor", "Model", "TestKit"], swiftSettings: strict),
+    .testTarget(
+      name: "SupervisorTests",
+      dependencies: ["Supervisor", "Model", "TestKit", .product(name: "Logging", package: "swift-log")],
+      swiftSettings: strict),
     .testTarget(name: "CommandLineTests", dependencies: ["mlos", "Wire", "Model"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6],

@@ -18,7 +18,7 @@ extension Supervisor {
   public func events(after: UInt64?, limit: Int, wait: Double, pid: Int32?) async -> EventsPage {
     for id in processes.keys.sorted() { drainEvents(of: id, at: now()) }
     let page = history.page(after: after, limit: limit, pid: pid)
-    guard page.events.isEmpty, page.lost == 0, wait > 0, waiters.count < Self.waiterLimit else { return page }
+    guard page.events.isEmpty, page.lost == 0, wait > 0, !isClosed, waiters.count < Self.waiterLimit else { return page }
     let number = nextWaiter
     nextWaiter += 1
     let timeout = Task { [weak self] in
@@ -35,8 +35,9 @@ extension Supervisor {
     }
   }
 
-  /// Ends all waiting, for a shutdown.
-  public func releaseWaiters() {
+  /// Answers everyone who waits and lets no one wait from now on, for a shutdown.
+  public func close() {
+    isClosed = true
     for number in waiters.keys.sorted() { release(number) }
   }
 

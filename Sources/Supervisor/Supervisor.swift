@@ -41,6 +41,8 @@ public actor Supervisor: SupervisorCommands {
   var nextWaiter: UInt64 = 0
   /// Something was watched at some time: an ephemeral supervisor ends when that is over.
   var hasWatched = false
+  /// No one may wait for events any more: the end has come.
+  var isClosed = false
 
   public init(
     inspector: any ProcessInspecting, files: any FileInspecting, options: SupervisorOptions, ownPID: Int32,
@@ -72,6 +74,9 @@ public actor Supervisor: SupervisorCommands {
 
   /// What an ephemeral supervisor waits for: nothing left to watch, after there was something.
   public func isDone() -> Bool { hasWatched && processes.isEmpty }
+
+  /// Some process was watched since the start.
+  public var hasWatchedAnything: Bool { hasWatched }
 
   func startedAt(_ identity: ProcessIdentity, _ moment: Moment) -> Double {
     // Start ticks count from boot like CLOCK_BOOTTIME; the inspector's moment carries CLOCK_MONOTONIC, equal without suspend.

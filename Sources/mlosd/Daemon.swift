@@ -1,0 +1,91 @@
+import ArgumentParser
+import Config
+import Glibc
+import LinuxPlatform
+import Logging
+import Supervisor
+
+/// The supervisor's command line.
+@main
+struct Daemon: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "mlosd",
+    abstract: "Watches the processes that run with libmlosagent.so and those that are adopted; answers mlos.",
+    discussion: """
+      Listens for agents on the socket (default: /run/mlos/agent.sock for root, $XDG_RUNTIME_DIR/mlos/agent.sock for others) and \
+      for the control API on control.sock beside it.
+
+      Signals: SIGTERM and SIGINT end it cleanly, SIGHUP reads the configuration again and opens the log file anew.
+      Exit status: 0 after a clean end, 1 when it cannot start, 64 for a wrong command line.
+
+      Example: mlosd --socket /tmp/try/agent.sock --log-level debug
+      """,
+    version: version)
+
+  @Option(help: ArgumentHelp("Path of the agents' socket.", valueName: "path")) var socket: String?
+  @Option(help: ArgumentHelp("Configuration file; must exist when given.", valueName: "file")) var config: String?
+  @Option(help: ArgumentHelp("Least level that is logged: trace, debug, info, notice, warning, error, critical.", valueName: "level"))
+  var logLevel: String?
+  @Option(help: ArgumentHelp("File for the log instead of standard error.", valueName: "file")) var logFile: String?
+  @Flag(help: "Check the configuration, print what is in force, and end.") var checkConfig = false
+  @Flag(help: "End when the last watched process has gone (what mlos run starts).") var ephemeral = false
+  @Option(help: ArgumentHelp("Write one byte 1 to this descriptor when ready, then close it.", valueName: "number")) var readyFd: Int32?
+
+  func run() async throws {
+    let sources = ConfigurationSources(
+      option: config, overrides: overrides, environment: environmentVariables(),
+      paths: RuntimePaths.current(environment: environmentVariables()))
+    do {
+      let settings = try sources.load()
+      if checkConfig {
+        for row in settings.rows() { print("\(row.key) = \(row.value)  # \(row.origin)") }
+        return
+      }
+      let service = try DaemonService(
+        settings: settings, sources: sources, isEphemeral: ephemeral, readyDescriptor: readyFd)
+      try await service.run()
+    } catch let error as ConfigErrors {
+      fail(error.description)
+    } catch let error as StartError {
+      fail(error.description)
+    }
+  }
+
+  private var overrides: [SettingOverride] {
+    var all: [SettingOverride] = []
+    if let socket { all.append(SettingOverride(key: "socket", value: socket, option: "--socket")) }
+    if let logLevel { all.append(SettingOverride(key: "log.level", value: logLevel, option: "--log-level")) }
+    if let logFile { all.append(SettingOverride(key: "log.file", value: logFile, option: "--log-file")) }
+    return all
+  }
+
+  private func fail(_ text: String) -> Never {
+    for line in text.split(separator: "\n") { fputs("mlosd: \(line)\n", stderr) }
+    Glibc.exit(1)
+  }
+}
+
+/// Where the configuration comes from, kept for SIGHUP.
+struct ConfigurationSources: Sendable {
+  var option: String?
+  var overrides: [SettingOverride]
+  var environment: [String: String]
+  var paths: RuntimePaths
+
+  func load() throws(ConfigErrors) -> Settings {
+    let (file, isRequired) = paths.chosenFile(option: option, environment: environment)
+    return try Settings.load(
+      file: file, required: isRequired, environment: environment, overrides: overrides, paths: paths)
+  }
+}
+
+func environmentVariables() -> [String: String] {
+  var variables: [String: String] = [:]
+  var entry = environ
+  while let pointer = entry.pointee {
+    let text = String(cString: pointer)
+    if let equals = text.firstIndex(of: "=") { variables[String(text[..<equals])] = String(text[text.index(after: equals)...]) }
+    entry += 1
+  }
+  return variables
+}

@@ -1,0 +1,163 @@
+import Config
+import Glibc
+import HTTPAPI
+import LinuxPlatform
+import Logging
+import ServiceLifecycle
+import SocketAPI
+import Supervisor
+import Wire
+
+/// Puts the parts together and runs them until a signal, or until an ephemeral supervisor has nothing left to watch.
+struct DaemonService {
+  let settings: Settings
+  let sources: ConfigurationSources
+  let isEphemeral: Bool
+  let readyDescriptor: Int32?
+  let output: LogOutput
+  let levels: LogLevels
+  let logger: Logger
+
+  init(settings: Settings, sources: ConfigurationSources, isEphemeral: Bool, readyDescriptor: Int32?) throws(StartError) {
+    self.settings = settings
+    self.sources = sources
+    self.isEphemeral = isEphemeral
+    self.readyDescriptor = readyDescriptor
+    output = try LogOutput(path: settings.logFile, format: LogOutput.Format(settings.logFormat))
+    levels = LogLevels(Logger.Level(settings.logLevel))
+    let (output, levels) = (output, levels)
+    LoggingSystem.bootstrap { OutputLogHandler(output: output, label: $0, levels: levels) }
+    logger = Logger(label: "mlosd")
+  }
+
+  func run() async throws {
+    // Sockets and files are this user's alone unless opened up on purpose.
+    umask(0o077)
+    raiseDescriptorLimit()
+    let isSystemService = geteuid() == 0 && settings.socket.hasPrefix("/run/")
+    var claim = try claimed { () throws(SocketClaim.Refusal) in
+      try SocketClaim(path: settings.socket, sharedFolder: isSystemService)
+    }
+    let agents = try claimed { () throws(SocketClaim.Refusal) in
+      try claim.listen(path: settings.socket, type: SOCK_SEQPACKET, mode: isSystemService ? 0o666 : 0o600, backlog: 1_024)
+    }
+    try claimed { () throws(SocketClaim.Refusal) in try claim.removeStale(settings.controlSocket) }
+
+    let files = FileCatalog()
+    let supervisor = Supervisor(
+      inspector: ProcFSInspector(), files: files,
+      options: SupervisorOptions(
+        processLimit: settings.agentsLimit, eventCapacity: settings.eventsCapacity,
+        observeInterval: Self.observeInterval(settings), isEphemeral: isEphemeral),
+      ownPID: getpid(), ticksPerSecond: Double(ProcFS.ticksPerSecond), logger: Logger(label: "supervisor"), now: currentMoment)
+    let listener: AgentListener
+    do {
+      listener = try AgentListener(
+        listener: agents, admission: isSystemService ? .everyone : .user(geteuid()), sink: supervisor,
+        logger: Logger(label: "agents"))
+    } catch {
+      throw StartError("\(error)")
+    }
+    listener.start()
+
+    let current = CurrentSettings(settings)
+    let control = ControlAPI(
+      commands: supervisor,
+      facts: ServiceFacts(
+        version: version, pid: getpid(), user: geteuid(), agentSocket: settings.socket, controlSocket: settings.controlSocket,
+        ticksPerSecond: Double(ProcFS.ticksPerSecond)),
+      bodyLimit: { Int(current.value.httpLimitBody.count) }, config: { ConfigAnswer(current.value) })
+    let server = control.server(socketPath: settings.controlSocket, logger: Logger(label: "http"))
+    let manager = ServiceManager(environment: sources.environment)
+    let services: [any Service] = [
+      server,
+      Regular(supervisor: supervisor, current: current, manager: manager, isEphemeral: isEphemeral),
+      Readiness(
+        controlSocket: settings.controlSocket, manager: manager, readyDescriptor: readyDescriptor, logger: logger),
+      Reloader(
+        sources: sources, current: current, supervisor: supervisor, output: output, levels: levels, manager: manager, logger: logger),
+      Releaser(supervisor: supervisor, manager: manager),
+    ]
+    var configuration = ServiceGroupConfiguration(
+      services: services.map {
+        ServiceGroupConfiguration.ServiceConfiguration(
+          service: $0, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup)
+      }, gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "lifecycle"))
+    configuration.maximumGracefulShutdownDuration = .seconds(5)
+    defer {
+      listener.stop()
+      claim.release(also: [settings.controlSocket])
+    }
+    do {
+      try await ServiceGroup(configuration: configuration).run()
+    } catch is CancellationError {
+      logger.notice("ended after waiting 5 s for open requests")
+    }
+    logger.notice("ended", metadata: ["pid": "\(getpid())"])
+  }
+
+  static func observeInterval(_ settings: Settings) -> Double? {
+    let seconds = settings.observeInterval.inSeconds
+    return seconds > 0 ? seconds : nil
+  }
+
+  private func claimed<Value>(_ body: () throws(SocketClaim.Refusal) -> Value) throws(StartError) -> Value {
+    do throws(SocketClaim.Refusal) { return try body() } catch { throw StartError(error.description) }
+  }
+
+  /// Three descriptors an agent: the soft limit of 1,024 would end at some 300 of them.
+  private func raiseDescriptorLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  }
+}
+
+@Sendable func currentMoment() -> Moment {
+  var wall = timespec()
+  clock_gettime(CLOCK_REALTIME, &wall)
+  var monotonic = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &monotonic)
+  return Moment(
+    wall: Double(wall.tv_sec) + Double(wall.tv_nsec) / 1e9,
+    monotonic: UInt64(monotonic.tv_sec) * 1_000_000_000 + UInt64(monotonic.tv_nsec))
+}
+
+extension Duration {
+  var inSeconds: Double {
+    let (seconds, attoseconds) = components
+    return Double(seconds) + Double(attoseconds) / 1e18
+  }
+}
+
+extension LogOutput.Format {
+  init(_ format: LogFormat) {
+    switch format {
+    case .json: self = .json
+    case .text: self = .text
+    }
+  }
+}
+
+extension Logger.Level {
+  init(_ level: LogLevel) {
+    switch level {
+    case .trace: self = .trace
+    case .debug: self = .debug
+    case .info: self = .info
+    case .notice: self = .notice
+    case .warning: self = .warning
+    case .error: self = .error
+    case .critical: self = .critical
+    }
+  }
+}
+
+extension ConfigAnswer {
+  init(_ settings: Settings) {
+    self.init(
+      file: Known(settings.file),
+      settings: settings.rows().map { SettingRow(key: $0.key, value: $0.value, origin: $0.origin, summary: $0.summary) })
+  }
+}

@@ -1,0 +1,143 @@
+import CLinux
+import Config
+import Foundation
+import Glibc
+import Logging
+import ServiceLifecycle
+import Supervisor
+import UnixSignals
+
+/// The settings in force; replaced as a whole by a reload.
+final class CurrentSettings: @unchecked Sendable {
+  private let lock = NSLock()
+  private var settings: Settings
+  init(_ settings: Settings) { self.settings = settings }
+  var value: Settings {
+    get { lock.withLock { settings } }
+    set { lock.withLock { settings = newValue } }
+  }
+}
+
+/// Calls the supervisor's tick, tells systemd that all is well, ends an ephemeral supervisor.
+struct Regular: Service {
+  /// 10 s: time for what `mlos run` starts to load its libraries and connect.
+  static let startGrace = 10.0
+  /// 100 ms: what a person who follows events takes for "at once".
+  static let followedInterval = 0.1
+
+  let supervisor: Supervisor
+  let current: CurrentSettings
+  let manager: ServiceManager
+  let isEphemeral: Bool
+
+  func run() async throws {
+    let started = currentMoment()
+    var lastSign = started
+    try await cancelWhenGracefulShutdown {
+      while true {
+        await supervisor.tick()
+        let now = currentMoment()
+        // The sign is given after a tick went through: a supervisor that hangs gives none.
+        if let every = manager.watchdogSeconds, Double(now.monotonic - lastSign.monotonic) / 1e9 >= every / 2 {
+          manager.notify("WATCHDOG=1")
+          lastSign = now
+        }
+        if isEphemeral {
+          let waited = Double(now.monotonic - started.monotonic) / 1e9
+          if await supervisor.isDone() { return }
+          if await !supervisor.hasWatchedAnything, waited > Self.startGrace { return }
+        }
+        var interval = await supervisor.isFollowed ? Self.followedInterval : current.value.checkInterval.inSeconds
+        if let every = manager.watchdogSeconds { interval = min(interval, every / 2) }
+        do { try await Task.sleep(for: .seconds(interval)) } catch { return }
+      }
+    }
+  }
+}
+
+/// Says "ready" once the control socket takes connections.
+struct Readiness: Service {
+  let controlSocket: String
+  let manager: ServiceManager
+  let readyDescriptor: Int32?
+  let logger: Logger
+
+  func run() async throws {
+    // The HTTP server binds in a service beside this one; its socket appearing is the event.
+    try? await cancelWhenGracefulShutdown {
+      while !isListening() { try await Task.sleep(for: .milliseconds(5)) }
+      manager.notify("READY=1\nSTATUS=Watching for agents")
+      logger.notice("ready", metadata: ["pid": "\(getpid())", "control": "\(controlSocket)"])
+      if let readyDescriptor {
+        _ = write(readyDescriptor, "1", 1)
+        close(readyDescriptor)
+      }
+    }
+    try? await gracefulShutdown()
+  }
+
+  private func isListening() -> Bool {
+    let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    return mlos_linux_connect_unix(descriptor, controlSocket) == 0
+  }
+}
+
+/// SIGHUP: the configuration is read again and the log file opened anew. A bad configuration changes nothing.
+struct Reloader: Service {
+  let sources: ConfigurationSources
+  let current: CurrentSettings
+  let supervisor: Supervisor
+  let output: LogOutput
+  let levels: LogLevels
+  let manager: ServiceManager
+  let logger: Logger
+
+  func run() async throws {
+    try? await cancelWhenGracefulShutdown {
+      for await _ in await UnixSignalsSequence(trapping: .sighup) {
+        manager.notify("RELOADING=1\nMONOTONIC_USEC=\(currentMoment().monotonic / 1_000)")
+        await reload()
+        manager.notify("READY=1")
+      }
+    }
+  }
+
+  private func reload() async {
+    let new: Settings
+    do throws(ConfigErrors) {
+      new = try sources.load()
+    } catch {
+      for fault in error.errors {
+        logger.error("configuration refused, the one before stays in force", metadata: ["error": "\(fault)"])
+      }
+      return
+    }
+    do throws(StartError) {
+      try output.reopen(path: new.logFile, format: LogOutput.Format(new.logFormat))
+    } catch {
+      logger.error("log file stays as it was", metadata: ["error": "\(error)"])
+    }
+    levels.current = Logger.Level(new.logLevel)
+    let changes = current.value.changes(to: new)
+    current.value = new
+    await supervisor.reload(observeInterval: DaemonService.observeInterval(new), processLimit: new.agentsLimit)
+    logger.notice("configuration read again", metadata: ["changed": "\(changes.reloadable.joined(separator: " "))"])
+    if !changes.needRestart.isEmpty {
+      logger.warning("settings that need a restart changed", metadata: ["settings": "\(changes.needRestart.joined(separator: " "))"])
+    }
+  }
+}
+
+/// Answers those who wait for events when the end comes, so that the HTTP server can close.
+struct Releaser: Service {
+  let supervisor: Supervisor
+  let manager: ServiceManager
+
+  func run() async throws {
+    try? await gracefulShutdown()
+    manager.notify("STOPPING=1")
+    await supervisor.close()
+  }
+}

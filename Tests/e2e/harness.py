@@ -1,0 +1,200 @@
+"""What every end-to-end test needs: a private supervisor, programs under it, waiting for events instead of sleeping."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("MLOS_TEST_BUILD", ROOT / "build"))
+MLOS = str(BUILD / "mlos")
+MLOSD = str(BUILD / "mlosd")
+AGENT = str(BUILD / "libmlosagent.so")
+PYTHON = os.environ.get("MLOS_TEST_PYTHON", sys.executable)
+
+# Generous: a limit is for a hang, never for a measurement, on two busy cores.
+LIMIT_S = 60.0
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """The environment without anything of MLOS's that the test did not put there."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("MLOS_") and k != "LD_PRELOAD"}
+    return kept | extra
+
+
+def until(what: str, probe: Callable[[], object], limit: float = LIMIT_S) -> object:
+    """Asks `probe` until it answers something true. Each probe is itself a round trip, so this does not spin."""
+    end = time.monotonic() + limit
+    pause = select.epoll()
+    try:
+        while True:
+            answer = probe()
+            if answer:
+                return answer
+            if time.monotonic() > end:
+                raise AssertionError(f"not within {limit} s: {what}")
+            pause.poll(0.01)
+    finally:
+        pause.close()
+
+
+class Supervisor:
+    """An mlosd on sockets in a folder of its own."""
+
+    def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
+        self.folder = folder
+        self.socket = str(folder / "agent.sock")
+        self.control = str(folder / "control.sock")
+        self.arguments = arguments
+        self.variables = variables
+        self.log = folder / "mlosd.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        read_end, write_end = os.pipe()
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [MLOSD, "--socket", self.socket, "--ready-fd", str(write_end), *self.arguments],
+                pass_fds=[write_end], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=environment(**self.variables))
+        os.close(write_end)
+        with os.fdopen(read_end, "rb") as ready:
+            if not select.select([ready], [], [], LIMIT_S)[0] or ready.read() != b"1":
+                raise AssertionError(f"supervisor did not become ready:\n{self.log.read_text()}")
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(LIMIT_S)
+
+    def get(self, path: str) -> dict:
+        status, body = self.request("GET", path)
+        if status != 200:
+            raise AssertionError(f"GET {path}: {status} {body}")
+        return body
+
+    def request(self, method: str, path: str, body: bytes = b"") -> tuple[int, dict]:
+        """One HTTP exchange by hand, so that the server is not tested with the product's own client."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(LIMIT_S)
+            connection.connect(self.control)
+            head = f"{method} {path} HTTP/1.1\r\nHost: mlos\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body)
+            answer = b""
+            while piece := connection.recv(65536):
+                answer += piece
+        head_part, _, rest = answer.partition(b"\r\n\r\n")
+        if b"chunked" in head_part.lower():
+            content = b""
+            while rest:
+                size, _, rest = rest.partition(b"\r\n")
+                content += rest[: int(size, 16)]
+                rest = rest[int(size, 16) + 2:]
+            rest = content
+        return int(head_part.split()[1]), json.loads(rest) if rest.strip() else {}
+
+    def row(self, pid: int) -> dict | None:
+        return next((p for p in self.get("/api/v1/processes")["processes"] if p["pid"] == pid), None)
+
+    def wait_for(self, pid: int, source: str = "agent") -> dict:
+        def listed() -> dict | None:
+            row = self.row(pid)
+            return row if row and row["source"] == source else None
+        return until(f"process {pid} listed as {source}", listed)  # type: ignore[return-value]
+
+    def mlos(self, *arguments: str, check: bool = True, **options) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [MLOS, arguments[0], "--socket", self.socket, *arguments[1:]], capture_output=True, text=True,
+            timeout=LIMIT_S, env=environment(), **options)
+        if check and done.returncode != 0:
+            raise AssertionError(f"mlos {arguments} ended with {done.returncode}: {done.stderr}{done.stdout}")
+        return done
+
+    def json(self, *arguments: str) -> dict:
+        return json.loads(self.mlos(*arguments, "--json").stdout)
+
+
+class Program:
+    """A Python program under the agent that says one line when it is where the test wants it, and ends when told."""
+
+    def __init__(self, socket_path: str | None, code: str, *, python: str = PYTHON, preload: bool = True, **variables: str):
+        values = environment(**variables)
+        if preload:
+            values["LD_PRELOAD"] = AGENT
+        if socket_path:
+            values["MLOS_SOCKET"] = socket_path
+        script = "import sys\ndef checkpoint(*words):\n print(*words, flush=True); return sys.stdin.readline().strip()\n" + code
+        self.process = subprocess.Popen(
+            [python, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=values)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def line(self) -> str:
+        assert self.process.stdout
+        if not select.select([self.process.stdout], [], [], LIMIT_S)[0]:
+            raise AssertionError("the program said nothing")
+        return self.process.stdout.readline().strip()
+
+    def go(self, words: str = "") -> None:
+        assert self.process.stdin
+        self.process.stdin.write(words + "\n")
+        self.process.stdin.flush()
+
+    def end(self) -> int:
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        try:
+            return self.process.wait(LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+
+class Case(unittest.TestCase):
+    """Gives each test a folder that is gone afterwards, and supervisors and programs that are ended."""
+
+    maxDiff = None
+
+    def setUp(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="mlos-e2e-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def supervisor(self, *arguments: str, **variables: str) -> Supervisor:
+        made = Supervisor(self.folder, *arguments, **variables)
+        self.addCleanup(made.stop)
+        return made
+
+    def program(self, socket_path: str | None, code: str, **options) -> Program:
+        made = Program(socket_path, code, **options)
+        self.addCleanup(made.end)
+        return made
+
+
+@contextlib.contextmanager
+def as_nobody() -> Iterator[dict]:
+    """Keyword arguments for subprocess that drop root's rights; empty for an ordinary user."""
+    yield {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}

@@ -1,0 +1,195 @@
+"""The supervisor's own life: sockets, signals, configuration, restarts, the service manager."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import unittest
+
+from harness import LIMIT_S, MLOS, MLOSD, Case, Supervisor, environment, until
+
+
+class Life(Case):
+    def test_clean_end_leaves_no_socket(self) -> None:
+        watch = self.supervisor()
+        self.assertEqual(watch.stop(), 0)
+        self.assertEqual([n for n in os.listdir(self.folder) if n != "mlosd.log"], [])
+
+    def test_second_supervisor_is_refused_and_names_the_first(self) -> None:
+        watch = self.supervisor()
+        done = subprocess.run([MLOSD, "--socket", watch.socket], capture_output=True, text=True, timeout=LIMIT_S, env=environment())
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(str(watch.pid), done.stderr)
+        self.assertEqual(watch.get("/api/v1/status")["pid"], watch.pid)
+
+    def test_socket_path_that_is_a_symlink_is_refused(self) -> None:
+        os.symlink("/dev/null", self.folder / "agent.sock")
+        done = subprocess.run(
+            [MLOSD, "--socket", str(self.folder / "agent.sock")], capture_output=True, text=True, timeout=LIMIT_S, env=environment())
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("symbolic link", done.stderr)
+        self.assertTrue(os.path.islink(self.folder / "agent.sock"))
+
+    def test_file_that_is_no_socket_is_refused_and_kept(self) -> None:
+        (self.folder / "control.sock").write_text("precious")
+        done = subprocess.run(
+            [MLOSD, "--socket", str(self.folder / "agent.sock")], capture_output=True, text=True, timeout=LIMIT_S, env=environment())
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual((self.folder / "control.sock").read_text(), "precious")
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root to give a socket to another user")
+    def test_socket_of_another_user_is_refused(self) -> None:
+        path = str(self.folder / "agent.sock")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as other:
+            other.bind(path)
+        os.chown(path, 65534, 65534)
+        done = subprocess.run([MLOSD, "--socket", path], capture_output=True, text=True, timeout=LIMIT_S, env=environment())
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("belongs to user 65534", done.stderr)
+
+    def test_folder_others_may_write_is_refused(self) -> None:
+        os.chmod(self.folder, 0o777)
+        done = subprocess.run(
+            [MLOSD, "--socket", str(self.folder / "agent.sock")], capture_output=True, text=True, timeout=LIMIT_S, env=environment())
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("chmod go-w", done.stderr)
+
+    def test_killed_and_restarted_supervisor_gets_its_agents_back(self) -> None:
+        watch = self.supervisor()
+        # It allocates all the time, which is when an agent without a thread looks for its supervisor.
+        program = self.program(
+            watch.socket, "import select\nprint('up', flush=True)\nwhile not select.select([sys.stdin],[],[],0)[0]:\n x=[bytearray(64) for _ in range(1000)]\nprint('done', flush=True)")
+        program.line()
+        first = watch.wait_for(program.pid)
+        watch.stop(signal.SIGKILL)
+        watch.start()
+        again = watch.wait_for(program.pid)
+        self.assertGreaterEqual(again["allocations"], first["allocations"])
+        program.go()
+        self.assertEqual(program.line(), "done")
+        self.assertEqual(program.end(), 0)
+
+    def test_supervisor_that_comes_later_is_found(self) -> None:
+        path = str(self.folder / "agent.sock")
+        program = self.program(
+            path, "import select\nprint('up', flush=True)\nwhile not select.select([sys.stdin],[],[],0)[0]:\n x=[bytearray(64) for _ in range(1000)]\nprint('done', flush=True)")
+        program.line()
+        watch = self.supervisor()
+        row = watch.wait_for(program.pid)
+        self.assertGreater(row["live_heap_bytes"], 100_000)
+        program.go()
+        self.assertEqual(program.line(), "done")
+
+    def test_hangup_reads_the_configuration_again_and_a_bad_one_changes_nothing(self) -> None:
+        config = self.folder / "mlos.yaml"
+        config.write_text("observe:\n  interval: 30\n")
+        watch = self.supervisor("--config", str(config))
+
+        def interval() -> str:
+            rows = watch.get("/api/v1/config")["settings"]
+            return next(f"{r['value']} {r['origin']}" for r in rows if r["key"] == "observe.interval")
+
+        self.assertIn("30", interval())
+        self.assertIn("mlos.yaml:2", interval())
+        config.write_text("observe:\n  interval: 45\n")
+        os.kill(watch.pid, signal.SIGHUP)
+        until("the new interval", lambda: "45" in interval())
+        config.write_text("observe:\n  intervall: 50\n")
+        os.kill(watch.pid, signal.SIGHUP)
+        until("the refusal in the log", lambda: "intervall" in watch.log.read_text())
+        self.assertIn("45", interval())
+
+    def test_unknown_key_names_line_column_and_the_nearest(self) -> None:
+        config = self.folder / "mlos.yaml"
+        config.write_text("log:\n  levle: debug\n")
+        done = subprocess.run(
+            [MLOSD, "--socket", str(self.folder / "agent.sock"), "--config", str(config)], capture_output=True, text=True,
+            timeout=LIMIT_S, env=environment())
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("mlos.yaml:2:3", done.stderr)
+        self.assertIn("log.level", done.stderr)
+
+    def test_log_is_json_lines_and_is_opened_anew(self) -> None:
+        log = self.folder / "own.log"
+        watch = self.supervisor("--log-file", str(log), "--log-level", "debug")
+        until("a first line", lambda: log.exists() and log.read_text())
+        for line in log.read_text().splitlines():
+            entry = json.loads(line)
+            self.assertLessEqual({"time", "level", "logger", "message"}, entry.keys())
+        os.rename(log, self.folder / "own.log.1")
+        os.kill(watch.pid, signal.SIGHUP)
+        until("a line in the new file", lambda: log.exists() and "configuration read again" in log.read_text())
+
+    def test_service_manager_hears_ready_watchdog_and_stopping(self) -> None:
+        path = str(self.folder / "notify")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(path)
+            notify.settimeout(LIMIT_S)
+            watch = Supervisor(self.folder, NOTIFY_SOCKET=path, WATCHDOG_USEC="400000")
+            heard = ""
+            while "WATCHDOG=1" not in heard:
+                heard += notify.recv(4096).decode() + "\n"
+            self.assertIn("READY=1", heard)
+            watch.stop()
+            while "STOPPING=1" not in heard:
+                heard += notify.recv(4096).decode() + "\n"
+
+    def test_command_line_without_supervisor_says_so(self) -> None:
+        done = subprocess.run(
+            [MLOS, "ps", "--socket", str(self.folder / "agent.sock")], capture_output=True, text=True, timeout=LIMIT_S, env=environment())
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("mlosd", done.stderr)
+
+    def test_follower_is_answered_when_the_supervisor_ends(self) -> None:
+        watch = self.supervisor()
+        follower = subprocess.Popen(
+            [MLOS, "events", "--follow", "--socket", watch.socket], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+        program = self.program(watch.socket, "checkpoint('up')")
+        program.line()
+        self.assertIn(b"attached", follower.stdout.readline())
+        self.assertEqual(watch.stop(), 0)
+        _, errors = follower.communicate(timeout=LIMIT_S)
+        self.assertNotEqual(follower.returncode, 0)
+        self.assertTrue(errors)
+
+
+class Api(Case):
+    def test_errors_have_their_shape_and_status(self) -> None:
+        watch = self.supervisor()
+        for method, path, body, status, code in [
+            ("GET", "/api/v1/nothing", b"", 404, "not_found"),
+            ("GET", "/api/v1/processes/12345678/modules", b"", 404, "not_found"),
+            ("GET", "/api/v1/processes/x/modules", b"", 422, "invalid_request"),
+            ("GET", "/api/v1/processes/-1/modules", b"", 422, "invalid_request"),
+            ("GET", "/api/v1/events?wait=1e9", b"", 422, "invalid_request"),
+            ("GET", "/api/v1/events?limit=0", b"", 422, "invalid_request"),
+            ("GET", "/api/v1/packages?pid=99999999999", b"", 422, "invalid_request"),
+            ("POST", "/api/v1/adopt", b"{", 422, "invalid_request"),
+            ("POST", "/api/v1/adopt", b'{"pid":"x"}', 422, "invalid_request"),
+            ("POST", "/api/v1/adopt", b'{"pid":0}', 422, "invalid_request"),
+            ("POST", "/api/v1/adopt", b" " * 70_000, 413, "too_large"),
+        ]:
+            with self.subTest(path=path, body=body[:20]):
+                got, answer = watch.request(method, path, body)
+                self.assertEqual((got, answer["error"]["code"]), (status, code), answer)
+                self.assertTrue(answer["error"]["message"])
+
+    def test_garbage_on_the_control_socket_ends_that_connection_only(self) -> None:
+        watch = self.supervisor()
+        for garbage in (b"\x00" * 100, b"GET / HTTP/9.9\r\n\r\n", b"A" * 200_000, b"GET /healthz HTTP/1.1\r\n" + b"X: y\r\n" * 50_000):
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(LIMIT_S)
+                connection.connect(watch.control)
+                try:
+                    connection.sendall(garbage)
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(65536):
+                        pass
+                except OSError:
+                    pass
+        self.assertEqual(watch.get("/healthz"), {"status": "ok"})
+
+
+if __name__ == "__main__":
+    unittest.main()
