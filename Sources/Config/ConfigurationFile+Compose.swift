@@ -5,12 +5,23 @@ extension ConfigurationFile {
   /// can go on. From the private use area: no key of the table has it.
   static let earlierKeyMarker: Unicode.Scalar = "\u{F8F0}"
 
-  /// The document's root; nil when it is empty.
-  static func compose(_ text: String) -> Result<Node?, Fault> {
-    var text = text
+  /// What the parser made of a text.
+  struct Document {
+    /// Nil when there is nothing in the text.
+    var root: Node?
+    /// Nodes hold their anchors weakly: they last as long as this.
+    var parser: Parser
+    /// Columns of the markers put into the text, by line.
+    var markers: [Int: [Int]]
+  }
+
+  static func compose(_ original: String) -> Result<Document, Fault> {
+    var text = original
     for _ in 0..<duplicateLimit {
       do {
-        return .success(try Yams.compose(yaml: text, .basic, .default, .utf8))
+        let parser = try Parser(yaml: text, resolver: .basic, constructor: .default, encoding: .utf8)
+        let root = try parser.singleRoot()
+        return .success(Document(root: root, parser: parser, markers: text == original ? [:] : markers(in: text)))
       } catch YamlError.duplicatedKeysInMapping(let names, let context) {
         let first = Place(context.mark)
         guard let marked = marking(text, at: first) else {
@@ -45,6 +56,16 @@ extension ConfigurationFile {
     var view = String.UnicodeScalarView()
     view.append(contentsOf: scalars)
     return String(view)
+  }
+
+  private static func markers(in text: String) -> [Int: [Int]] {
+    var markers: [Int: [Int]] = [:]
+    var place = Place(line: 1, column: 1)
+    for scalar in text.unicodeScalars {
+      if scalar == earlierKeyMarker { markers[place.line, default: []].append(place.column) }
+      place = scalar == "\n" ? Place(line: place.line + 1, column: 1) : Place(line: place.line, column: place.column + 1)
+    }
+    return markers
   }
 
   private static func fault(of error: YamlError) -> Fault {

@@ -7,6 +7,7 @@ extension ConfigurationFile {
     var reading = Settings.Reading()
     /// Where each dotted name was first given.
     private var seen: [String: Place] = [:]
+    private var markers: [Int: [Int]] = [:]
 
     init(path: String) { self.path = path }
 
@@ -15,7 +16,13 @@ extension ConfigurationFile {
         ConfigError(code: code, source: .file(path, line: place.line, column: place.column), message: message))
     }
 
-    mutating func document(_ root: Node) {
+    mutating func document(_ document: Document) {
+      guard let root = document.root else { return }
+      markers = document.markers
+      withExtendedLifetime(document.parser) { self.root(root) }
+    }
+
+    private mutating func root(_ root: Node) {
       switch root {
       case .mapping(let mapping): self.mapping(mapping, prefix: "", depth: 1)
       case .scalar(let scalar) where scalar.isEmptyValue: break
@@ -25,21 +32,13 @@ extension ConfigurationFile {
     }
 
     private mutating func mapping(_ mapping: Node.Mapping, prefix: String, depth: Int) {
-      var isShifted: (line: Int, by: Int) = (0, 0)
       for (keyNode, value) in mapping {
         guard case .scalar(let scalar) = keyNode, scalar.anchor == nil, let written = scalar.untagged else {
           complain(.unsupported, place(of: keyNode), "a key must be a plain word")
           continue
         }
-        // A marker before a key moves the rest of its line by one.
-        var place = place(of: keyNode)
-        if isShifted.line == place.line { place.column -= isShifted.by }
-        var name = written.unicodeScalars
-        while name.first == earlierKeyMarker {
-          name.removeFirst()
-          isShifted = isShifted.line == place.line ? (place.line, isShifted.by + 1) : (place.line, 1)
-        }
-        let full = prefix + String(name)
+        let place = place(of: keyNode)
+        let full = prefix + String(String.UnicodeScalarView(written.unicodeScalars.drop { $0 == earlierKeyMarker }))
         if let first = seen[full] {
           complain(.duplicateKey, place, "key '\(quotable(full))' is given more than once; first in line \(first.line)")
         } else {
@@ -83,7 +82,12 @@ extension ConfigurationFile {
       }
     }
 
-    private func place(of node: Node) -> Place { node.mark.map(Place.init) ?? Place(line: 1, column: 1) }
+    /// In the text as it was written: without the markers that stand earlier in the line.
+    private func place(of node: Node) -> Place {
+      guard let mark = node.mark else { return Place(line: 1, column: 1) }
+      let before = markers[mark.line, default: []].count { $0 < mark.column }
+      return Place(line: mark.line, column: mark.column - before)
+    }
   }
 }
 

@@ -1,5 +1,3 @@
-import Yams
-
 /// Reads `mlos.yaml`: a mapping of mappings down to the values. Everything wrong in it is found at once; nothing of YAML
 /// that a configuration file does not need is read (anchors, aliases, tags).
 enum ConfigurationFile {
@@ -24,8 +22,7 @@ enum ConfigurationFile {
       return walk.reading
     }
     switch compose(text) {
-    case .success(nil): break
-    case .success(let root?): walk.document(root)
+    case .success(let document): walk.document(document)
     case .failure(let fault): walk.complain(fault.code, fault.mark, fault.message)
     }
     walk.reading.errors.sort { ($0.line ?? 0, $0.column ?? 0, $0.message) < ($1.line ?? 0, $1.column ?? 0, $1.message) }

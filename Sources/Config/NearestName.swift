@@ -7,11 +7,10 @@ func nearestName(to name: String, among candidates: some Sequence<String>) -> St
   var best: (distance: Int, name: String)?
   for candidate in candidates.sorted() {
     let letters = folded(candidate)
-    let distance =
-      letters.starts(with: wanted) || wanted.starts(with: letters) ? 1 : editDistance(wanted, letters)
-    guard letters == wanted || distance <= max(1, max(wanted.count, letters.count) / 3) else { continue }
-    let rank = letters == wanted ? 0 : distance
-    if best.map({ rank < $0.distance }) ?? true { best = (rank, candidate) }
+    let distance = editDistance(wanted, letters)
+    let isPart = min(wanted.count, letters.count) >= 3 && (letters.starts(with: wanted) || wanted.starts(with: letters))
+    guard isPart || distance <= max(1, max(wanted.count, letters.count) / 3) else { continue }
+    if best.map({ distance < $0.distance }) ?? true { best = (distance, candidate) }
   }
   return best?.name
 }
