@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -42,6 +43,16 @@ int mlos_linux_connect_unix(int socket, const char *path) {
     return -1;
   return connect(socket, (struct sockaddr *)&address, sizeof address);
 }
+
+int mlos_linux_accept(int listener) {
+  int descriptor;
+  do
+    descriptor = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  while (descriptor < 0 && (errno == EINTR || errno == ECONNABORTED));
+  return descriptor;
+}
+
+void mlos_linux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 
 ssize_t mlos_linux_receive(int socket, void *buffer, size_t size, int *descriptors, int capacity, int *received, int *truncated) {
   union {

@@ -16,13 +16,13 @@ public final class EventLoop: @unchecked Sendable {
   private static let batch = 64
 
   public init() throws(PlatformError) {
-    epoll = epoll_create1(Int32(EPOLL_CLOEXEC.rawValue))
-    guard epoll >= 0 else { throw PlatformError(code: .failed, errno: errno, context: "epoll_create1") }
-    wakeup = eventfd(0, Int32(EFD_CLOEXEC.rawValue | EFD_NONBLOCK.rawValue))
+    epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
+    guard epoll >= 0 else { throw PlatformError(.failed, errno: errno, context: "epoll_create1") }
+    wakeup = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
     guard wakeup >= 0 else {
       let code = errno
       close(epoll)
-      throw PlatformError(code: .failed, errno: code, context: "eventfd")
+      throw PlatformError(.failed, errno: code, context: "eventfd")
     }
     try add(wakeup, token: Self.wakeToken)
   }
@@ -38,7 +38,7 @@ public final class EventLoop: @unchecked Sendable {
     event.events = UInt32(bitPattern: Int32(EPOLLIN.rawValue)) | EPOLLRDHUP.rawValue
     event.data.u64 = token
     guard epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) == 0 else {
-      throw PlatformError(code: .failed, errno: errno, context: "epoll_ctl")
+      throw PlatformError(.failed, errno: errno, context: "epoll_ctl")
     }
   }
 

@@ -3,7 +3,7 @@ import Glibc
 
 /// A Unix socket in the file system that this process owns until `release`: a lock file beside it keeps a second supervisor
 /// away, whatever of the first is left after a kill.
-public struct SocketClaim: ~Copyable {
+public final class SocketClaim {
   /// Why a path is not to be had. The text says what to do.
   public struct Refusal: Error, Hashable, Sendable, CustomStringConvertible {
     public var description: String
@@ -68,7 +68,7 @@ public struct SocketClaim: ~Copyable {
   ///   - type: `SOCK_SEQPACKET` or `SOCK_STREAM`.
   ///   - mode: permission bits of the socket.
   /// - Returns: the non-blocking, close-on-exec listening descriptor; this value keeps owning it.
-  public mutating func listen(path: String, type: __socket_type, mode: mode_t, backlog: Int32) throws(Refusal) -> Int32 {
+  public func listen(path: String, type: __socket_type, mode: mode_t, backlog: Int32) throws(Refusal) -> Int32 {
     try removeStale(path)
     let flags = Int32(type.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
     let descriptor = socket(AF_UNIX, flags, 0)
@@ -106,7 +106,7 @@ public struct SocketClaim: ~Copyable {
   }
 
   /// Closes and unlinks everything, the lock last.
-  public consuming func release(also others: [String] = []) {
+  public func release(also others: [String] = []) {
     for socket in sockets {
       close(socket.descriptor)
       unlink(socket.path)
@@ -117,9 +117,5 @@ public struct SocketClaim: ~Copyable {
   }
 }
 
-/// strerror, for messages.
-func message(_ code: Int32) -> String {
-  var buffer = [CChar](repeating: 0, count: 128)
-  guard let text = strerror_r(code, &buffer, buffer.count) as UnsafeMutablePointer<CChar>? else { return "error \(code)" }
-  return String(cString: text)
-}
+/// For people.
+private func message(_ code: Int32) -> String { String(cString: strerror(code)) }

@@ -19,10 +19,7 @@ struct AgentConnection {
 
   /// Accepts one connection; nil when there is none, or its peer cannot be told for sure.
   static func accept(from listener: Int32, deadline: UInt64) -> AcceptOutcome {
-    var descriptor: Int32
-    repeat {
-      descriptor = accept4(listener, nil, nil, Int32(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue))
-    } while descriptor < 0 && (errno == EINTR || errno == ECONNABORTED)
+    let descriptor = mlos_linux_accept(listener)
     guard descriptor >= 0 else { return errno == EAGAIN ? .none : .failed(errno) }
     var pid: pid_t = 0
     var user: uid_t = 0
@@ -65,7 +62,7 @@ struct AgentConnection {
   /// Non-blocking: an agent that does not read loses the frame, never the supervisor's time.
   @discardableResult
   func send(_ packet: [UInt8]) -> Bool {
-    Glibc.send(socket, packet, packet.count, Int32(MSG_NOSIGNAL.rawValue | MSG_DONTWAIT.rawValue)) == packet.count
+    Glibc.send(socket, packet, packet.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT)) == packet.count
   }
 
   func end() {

@@ -59,7 +59,7 @@ public final class AgentListener: @unchecked Sendable {
     pthread_create(
       &thread, nil,
       { context in
-        pthread_setname_np(pthread_self(), "agents")
+        mlos_linux_name_thread("agents")
         Unmanaged<AgentListener>.fromOpaque(context!).takeRetainedValue().run()
         return nil
       }, context)

@@ -3,6 +3,7 @@ import Config
 import Glibc
 import LinuxPlatform
 import Logging
+import Model
 import Supervisor
 
 /// The supervisor's command line.
@@ -60,7 +61,8 @@ struct Daemon: AsyncParsableCommand {
   }
 
   private func fail(_ text: String) -> Never {
-    for line in text.split(separator: "\n") { fputs("mlosd: \(line)\n", stderr) }
+    let lines = Array(text.split(separator: "\n").map { "mlosd: \($0)\n" }.joined().utf8)
+    _ = write(STDERR_FILENO, lines, lines.count)
     Glibc.exit(1)
   }
 }

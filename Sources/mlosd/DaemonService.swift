@@ -3,6 +3,7 @@ import Glibc
 import HTTPAPI
 import LinuxPlatform
 import Logging
+import Model
 import ServiceLifecycle
 import SocketAPI
 import Supervisor
@@ -35,7 +36,7 @@ struct DaemonService {
     umask(0o077)
     raiseDescriptorLimit()
     let isSystemService = geteuid() == 0 && settings.socket.hasPrefix("/run/")
-    var claim = try claimed { () throws(SocketClaim.Refusal) in
+    let claim = try claimed { () throws(SocketClaim.Refusal) in
       try SocketClaim(path: settings.socket, sharedFolder: isSystemService)
     }
     let agents = try claimed { () throws(SocketClaim.Refusal) in
@@ -43,9 +44,8 @@ struct DaemonService {
     }
     try claimed { () throws(SocketClaim.Refusal) in try claim.removeStale(settings.controlSocket) }
 
-    let files = FileCatalog()
     let supervisor = Supervisor(
-      inspector: ProcFSInspector(), files: files,
+      inspector: ProcFSInspector(), files: CatalogInspector(),
       options: SupervisorOptions(
         processLimit: settings.agentsLimit, eventCapacity: settings.eventsCapacity,
         observeInterval: Self.observeInterval(settings), isEphemeral: isEphemeral),

@@ -29,7 +29,7 @@ struct ServiceManager: Sendable {
     let message = Array(lines.utf8)
     _ = withUnsafePointer(to: &target) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        sendto(descriptor, message, message.count, Int32(MSG_NOSIGNAL.rawValue), $0, size)
+        sendto(descriptor, message, message.count, Int32(MSG_NOSIGNAL), $0, size)
       }
     }
   }

@@ -31,28 +31,31 @@ struct Regular: Service {
   let isEphemeral: Bool
 
   func run() async throws {
+    await cancelWhenGracefulShutdown { await loop() }
+  }
+
+  private func loop() async {
     let started = currentMoment()
     var lastSign = started
-    try await cancelWhenGracefulShutdown {
-      while true {
-        await supervisor.tick()
-        let now = currentMoment()
-        // The sign is given after a tick went through: a supervisor that hangs gives none.
-        if let every = manager.watchdogSeconds, Double(now.monotonic - lastSign.monotonic) / 1e9 >= every / 2 {
-          manager.notify("WATCHDOG=1")
-          lastSign = now
-        }
-        if isEphemeral {
-          let waited = Double(now.monotonic - started.monotonic) / 1e9
-          if await supervisor.isDone() { return }
-          if await !supervisor.hasWatchedAnything, waited > Self.startGrace { return }
-        }
-        var interval = await supervisor.isFollowed ? Self.followedInterval : current.value.checkInterval.inSeconds
-        if let every = manager.watchdogSeconds { interval = min(interval, every / 2) }
-        do { try await Task.sleep(for: .seconds(interval)) } catch { return }
+    while !Task.isCancelled {
+      await supervisor.tick()
+      let now = currentMoment()
+      // The sign is given after a tick went through: a supervisor that hangs gives none.
+      if let every = manager.watchdogSeconds, seconds(from: lastSign, to: now) >= every / 2 {
+        manager.notify("WATCHDOG=1")
+        lastSign = now
       }
+      if isEphemeral {
+        if await supervisor.isDone() { return }
+        if await !supervisor.hasWatchedAnything, seconds(from: started, to: now) > Self.startGrace { return }
+      }
+      var interval = await supervisor.isFollowed ? Self.followedInterval : current.value.checkInterval.inSeconds
+      if let every = manager.watchdogSeconds { interval = min(interval, every / 2) }
+      try? await Task.sleep(for: .seconds(interval))
     }
   }
+
+  private func seconds(from: Moment, to: Moment) -> Double { Double(to.monotonic - from.monotonic) / 1e9 }
 }
 
 /// Says "ready" once the control socket takes connections.
@@ -95,7 +98,7 @@ struct Reloader: Service {
   let logger: Logger
 
   func run() async throws {
-    try? await cancelWhenGracefulShutdown {
+    await cancelWhenGracefulShutdown {
       for await _ in await UnixSignalsSequence(trapping: .sighup) {
         manager.notify("RELOADING=1\nMONOTONIC_USEC=\(currentMoment().monotonic / 1_000)")
         await reload()

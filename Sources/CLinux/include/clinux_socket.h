@@ -5,12 +5,19 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/types.h>
 
 /* bind(2) to a path of at most 107 bytes; -1 with ENAMETOOLONG for a longer one. */
 int mlos_linux_bind_unix(int socket, const char *path);
 /* connect(2) likewise. */
 int mlos_linux_connect_unix(int socket, const char *path);
+
+/* accept4(2) with SOCK_CLOEXEC | SOCK_NONBLOCK, EINTR retried. */
+int mlos_linux_accept(int listener);
+/* pthread_setname_np(3) of the calling thread; at most 15 bytes. */
+void mlos_linux_name_thread(const char *name);
 
 /* One packet with at most `capacity` descriptors, all close-on-exec; the rest of what the peer sent is closed by the kernel or
    here. Returns the packet's bytes, 0 at the end, -1 and errno. *truncated is set when packet or descriptors did not fit:

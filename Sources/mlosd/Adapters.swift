@@ -1,0 +1,43 @@
+import LinuxPlatform
+import Model
+import Supervisor
+
+/// /proc as the supervisor wants it.
+struct ProcFSInspector: ProcessInspecting {
+  let proc = ProcFS()
+
+  func facts(of pid: Int32) throws(InspectionError) -> ProcessFacts {
+    try inspecting { () throws(PlatformError) in try proc.facts(of: pid) }
+  }
+  func refreshed(_ before: ProcessFacts) throws(InspectionError) -> ProcessFacts { try facts(of: before.identity.pid) }
+  func mappings(of pid: Int32) throws(InspectionError) -> [Mapping] {
+    try inspecting { () throws(PlatformError) in try proc.mappings(of: pid) }
+  }
+  func clearReferenced(of pid: Int32) throws(InspectionError) {
+    try inspecting { () throws(PlatformError) in try proc.clearReferenced(of: pid) }
+  }
+}
+
+/// Mapped files as the supervisor wants them.
+struct CatalogInspector: FileInspecting {
+  let catalog = FileCatalog()
+
+  func elf(_ file: FileReference, of pid: Int32) throws(InspectionError) -> ElfFacts? {
+    try inspecting { () throws(PlatformError) in try catalog.elf(file, of: pid) }
+  }
+  func packages(for paths: Set<[UInt8]>, of pid: Int32, program: [UInt8]?) -> [[UInt8]: PackageIdentity] {
+    catalog.packages(for: paths, of: pid, program: program)
+  }
+}
+
+private func inspecting<Value>(_ body: () throws(PlatformError) -> Value) throws(InspectionError) -> Value {
+  do throws(PlatformError) {
+    return try body()
+  } catch {
+    switch error.code {
+    case .gone, .notFound: throw .gone
+    case .notPermitted: throw .notPermitted(error.description)
+    case .malformed, .tooLarge, .failed: throw .unreadable(error.description)
+    }
+  }
+}
