@@ -65,7 +65,8 @@ extension Supervisor {
     processes[pid]?.eventCursor = next
     guard !events.isEmpty || lost > 0 else { return }
     if lost > 0 {
-      counters.eventsDropped += lost
+      // The number is the agent's word and may be anything.
+      counters.eventsDropped = counters.eventsDropped.addingReportingOverflow(lost).overflow ? .max : counters.eventsDropped + lost
       record(.lost, pid: pid, name: process.facts.name, at: moment.wall, detail: "\(lost) events were overwritten before they were read")
     }
     let paths = modulePaths(for: events, segment)
