@@ -56,7 +56,9 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "SocketAPI",
-      dependencies: ["Model", "LinuxPlatform", "CLinux", "CAgentABI", "Supervisor", .product(name: "Logging", package: "swift-log")],
+      dependencies: [
+        "Model", "LinuxPlatform", "CLinux", "CAgentABI", "Supervisor", .product(name: "Logging", package: "swift-log"),
+      ],
       swiftSettings: strict),
     .target(
       name: "HTTPAPI",

@@ -81,7 +81,8 @@ public struct ControlAPI: Sendable {
   private func events(_ request: Request) async throws -> Response {
     let query = request.uri.queryParameters
     let after: UInt64? = try query["after"].map { try Self.number(String($0), of: "after", in: 0...UInt64.max) }
-    let limit: UInt64 = try query["limit"].map { try Self.number(String($0), of: "limit", in: 1...UInt64(Self.eventLimit)) } ?? 1_000
+    let limit: UInt64 =
+      try query["limit"].map { try Self.number(String($0), of: "limit", in: 1...UInt64(Self.eventLimit)) } ?? 1_000
     let wait: Double = try query["wait"].map { try Self.number(String($0), of: "wait", in: 0...Self.longestWait) } ?? 0
     let pid = try query["pid"].map { try Self.pid(String($0), of: "pid") }
     return try JSON.response(EventsAnswer(await commands.events(after: after, limit: Int(limit), wait: wait, pid: pid)))

@@ -15,7 +15,8 @@ struct APIError: HTTPResponseError {
   init(_ error: CommandError) {
     switch error {
     case .notWatched(let pid, let watched):
-      let nearest = watched.sorted { abs(Int($0) - Int(pid)) < abs(Int($1) - Int(pid)) }.prefix(5).map(String.init).joined(separator: ", ")
+      let nearest = watched.sorted { abs(Int($0) - Int(pid)) < abs(Int($1) - Int(pid)) }.prefix(5).map(String.init).joined(
+        separator: ", ")
       self.init(
         .notFound, "not_found", "process \(pid) is not watched; start it with mlos run, or: mlos adopt \(pid)",
         nearest.isEmpty ? [:] : ["watched": nearest])

@@ -62,7 +62,8 @@ extension ModuleRow {
     self.init(
       path: module.file.displayPath, package: module.package.name, packageKind: module.package.kind,
       state: module.isLoaded ? "loaded" : "unloaded", isDeleted: module.file.isDeleted,
-      device: Known(module.file.device == 0 ? nil : module.file.device), inode: Known(module.file.inode == 0 ? nil : module.file.inode),
+      device: Known(module.file.device == 0 ? nil : module.file.device),
+      inode: Known(module.file.inode == 0 ? nil : module.file.inode),
       buildId: Known(buildID.map(hexadecimal)), soname: Known(module.elf?.soname.map { printable($0.utf8) }),
       loadAddress: Known(module.loadAddress), dlopenCount: Known(module.agent?.dlopenCount),
       dlcloseCount: Known(module.agent?.dlcloseCount), firstLoadedAt: Known(module.firstLoadedAt),

@@ -116,7 +116,8 @@ public final class AgentSegment: @unchecked Sendable {
       mlos_linux_read_fence()
       guard mlos_linux_load_acquire_64(base + layout.sequenceOffset) == before else { continue }
       return AgentReport(
-        state: state(header.state), reason: reason(header.reason), version: text(of: header), allocator: allocator(header.allocator),
+        state: state(header.state), reason: reason(header.reason), version: text(of: header),
+        allocator: allocator(header.allocator),
         heap: sum(header), controlThread: header.control_thread == 0 ? nil : Int32(truncatingIfNeeded: header.control_thread),
         dlopenCalls: header.dlopen_calls &+ header.dlmopen_calls, dlcloseCalls: header.dlclose_calls, forks: header.forks,
         wakeups: header.wakeups, modules: modules, modulesDropped: header.modules_dropped &+ refused,

@@ -22,7 +22,9 @@ public final class SocketClaim {
     self.path = path
     lockPath = path + ".lock"
     guard path.hasPrefix("/") else { throw Refusal("socket path \(path) is not absolute") }
-    guard path.utf8.count <= 100 else { throw Refusal("socket path \(path) is longer than the 100 bytes that fit with its companions") }
+    guard path.utf8.count <= 100 else {
+      throw Refusal("socket path \(path) is longer than the 100 bytes that fit with its companions")
+    }
     let folder = String(path[..<path.lastIndex(of: "/")!])
     try Self.prepareFolder(folder.isEmpty ? "/" : folder, shared: sharedFolder)
     let descriptor = open(lockPath, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)

@@ -110,7 +110,8 @@ public final class AgentListener: @unchecked Sendable {
         return
       case .connection(let connection):
         guard admission.admits(connection.user), pending < Self.pendingLimit else {
-          refuse(connection, admission.admits(connection.user) ? "too many connections without a HELLO" : "another user's process")
+          refuse(
+            connection, admission.admits(connection.user) ? "too many connections without a HELLO" : "another user's process")
           continue
         }
         let number = nextNumber

@@ -21,7 +21,9 @@ struct Inventory {
   private(set) var remainder = MemoryUsage()
 
   init(mappings: [Mapping], agentModules: [AgentModule]) {
-    let loaded = agentModules.filter { $0.isLoaded && $0.mapEnd > $0.mapStart }.sorted { ($0.mapStart, $0.id) < ($1.mapStart, $1.id) }
+    let loaded = agentModules.filter { $0.isLoaded && $0.mapEnd > $0.mapStart }.sorted {
+      ($0.mapStart, $0.id) < ($1.mapStart, $1.id)
+    }
     var indexOfFile: [FileReference: Int] = [:]
     var anonymous: [Mapping] = []
     for mapping in mappings {

@@ -47,7 +47,8 @@ struct ProcessView {
       var holding =
         holdings[identity]
         ?? Holding(
-          row: PackageHolding(pid: facts.identity.pid, processName: facts.name, modules: 0, usage: MemoryUsage(), lastUsedAt: nil))
+          row: PackageHolding(pid: facts.identity.pid, processName: facts.name, modules: 0, usage: MemoryUsage(), lastUsedAt: nil)
+        )
       holding.row.usage += object.usage
       if object.isModule { holding.row.modules += 1 }
       holding.row.lastUsedAt = [holding.row.lastUsedAt, lastUsed(object, moment)].compactMap(\.self).max()

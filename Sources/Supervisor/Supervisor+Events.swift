@@ -66,15 +66,19 @@ extension Supervisor {
     guard !events.isEmpty || lost > 0 else { return }
     if lost > 0 {
       // The number is the agent's word and may be anything.
-      counters.eventsDropped = counters.eventsDropped.addingReportingOverflow(lost).overflow ? .max : counters.eventsDropped + lost
-      record(.lost, pid: pid, name: process.facts.name, at: moment.wall, detail: "\(lost) events were overwritten before they were read")
+      counters.eventsDropped =
+        counters.eventsDropped.addingReportingOverflow(lost).overflow ? .max : counters.eventsDropped + lost
+      record(
+        .lost, pid: pid, name: process.facts.name, at: moment.wall,
+        detail: "\(lost) events were overwritten before they were read")
     }
     let paths = modulePaths(for: events, segment)
     let packages = files.packages(for: Set(paths.values), of: pid, program: process.facts.executable)
     for event in events {
       let path = event.module.flatMap { paths[$0] }
       record(
-        Self.kind(event.kind), pid: pid, name: process.facts.name, at: moment.wallTime(ofMonotonic: min(event.time, moment.monotonic)),
+        Self.kind(event.kind), pid: pid, name: process.facts.name,
+        at: moment.wallTime(ofMonotonic: min(event.time, moment.monotonic)),
         thread: event.thread, subject: path.map { printable($0) } ?? (event.text.isEmpty ? nil : printable(event.text)),
         package: path.flatMap { packages[$0]?.name }, detail: Self.detail(event))
       if event.kind == .fork { follow(fork: event, of: process, at: moment) }
@@ -93,7 +97,8 @@ extension Supervisor {
       processes.count < options.processLimit
     else { return }
     // The number is the parent's word: it is believed only as far as /proc agrees.
-    guard let facts = try? inspector.facts(of: child), facts.parent == parent.facts.identity.pid, facts.user == parent.facts.user else {
+    guard let facts = try? inspector.facts(of: child), facts.parent == parent.facts.identity.pid, facts.user == parent.facts.user
+    else {
       return
     }
     adopt(facts, at: moment, detail: "forked by \(parent.facts.identity.pid)")

@@ -39,7 +39,8 @@ extension Supervisor {
       processorSeconds: Double(process.facts.processorTicks) / ticksPerSecond,
       agent: report.map {
         AgentSummary(
-          state: $0.state, reason: $0.reason, allocator: $0.allocator, heap: $0.heap, modulesLoaded: $0.modules.count(where: \.isLoaded))
+          state: $0.state, reason: $0.reason, allocator: $0.allocator, heap: $0.heap,
+          modulesLoaded: $0.modules.count(where: \.isLoaded))
       },
       allocationsPerSecond: process.rate.allocationsPerSecond, allocatedBytesPerSecond: process.rate.bytesPerSecond,
       lastActiveAt: process.lastActiveAt)

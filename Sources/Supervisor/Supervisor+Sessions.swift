@@ -90,7 +90,8 @@ extension Supervisor {
     record(.attached, pid: opening.pid, name: facts.name, at: moment.wall, subject: facts.executable.map { printable($0) })
     drainEvents(of: opening.pid, at: moment)
     wakeWaiters()
-    logger.debug("agent attached", metadata: ["pid": "\(opening.pid)", "session": "\(opening.id.number)", "name": "\(facts.name)"])
+    logger.debug(
+      "agent attached", metadata: ["pid": "\(opening.pid)", "session": "\(opening.id.number)", "name": "\(facts.name)"])
     return nil
   }
 

@@ -25,12 +25,14 @@ struct Daemon: AsyncParsableCommand {
 
   @Option(help: ArgumentHelp("Path of the agents' socket.", valueName: "path")) var socket: String?
   @Option(help: ArgumentHelp("Configuration file; must exist when given.", valueName: "file")) var config: String?
-  @Option(help: ArgumentHelp("Least level that is logged: trace, debug, info, notice, warning, error, critical.", valueName: "level"))
+  @Option(
+    help: ArgumentHelp("Least level that is logged: trace, debug, info, notice, warning, error, critical.", valueName: "level"))
   var logLevel: String?
   @Option(help: ArgumentHelp("File for the log instead of standard error.", valueName: "file")) var logFile: String?
   @Flag(help: "Check the configuration, print what is in force, and end.") var checkConfig = false
   @Flag(help: "End when the last watched process has gone (what mlos run starts).") var ephemeral = false
-  @Option(help: ArgumentHelp("Write one byte 1 to this descriptor when ready, then close it.", valueName: "number")) var readyFd: Int32?
+  @Option(help: ArgumentHelp("Write one byte 1 to this descriptor when ready, then close it.", valueName: "number")) var readyFd:
+    Int32?
 
   func run() async throws {
     let sources = ConfigurationSources(

@@ -75,7 +75,8 @@ struct DaemonService {
       Readiness(
         controlSocket: settings.controlSocket, manager: manager, readyDescriptor: readyDescriptor, logger: logger),
       Reloader(
-        sources: sources, current: current, supervisor: supervisor, output: output, levels: levels, manager: manager, logger: logger),
+        sources: sources, current: current, supervisor: supervisor, output: output, levels: levels, manager: manager,
+        logger: logger),
       Releaser(supervisor: supervisor, manager: manager),
     ]
     var configuration = ServiceGroupConfiguration(

@@ -21,7 +21,9 @@ final class LogOutput: @unchecked Sendable {
 
   private static func open(_ path: String) throws(StartError) -> Int32 {
     let descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o640)
-    guard descriptor >= 0 else { throw StartError("log file \(path) cannot be opened: \(String(cString: strerror(errno))) (log.file)") }
+    guard descriptor >= 0 else {
+      throw StartError("log file \(path) cannot be opened: \(String(cString: strerror(errno))) (log.file)")
+    }
     return descriptor
   }
 

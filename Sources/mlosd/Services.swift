@@ -128,7 +128,8 @@ struct Reloader: Service {
     await supervisor.reload(observeInterval: DaemonService.observeInterval(new), processLimit: new.agentsLimit)
     logger.notice("configuration read again", metadata: ["changed": "\(changes.reloadable.joined(separator: " "))"])
     if !changes.needRestart.isEmpty {
-      logger.warning("settings that need a restart changed", metadata: ["settings": "\(changes.needRestart.joined(separator: " "))"])
+      logger.warning(
+        "settings that need a restart changed", metadata: ["settings": "\(changes.needRestart.joined(separator: " "))"])
     }
   }
 }

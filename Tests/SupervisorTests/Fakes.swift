@@ -86,7 +86,8 @@ final class FakeSegment: SegmentReading {
     state.withLock {
       $0.events.append(
         AgentEvent(
-          index: UInt64($0.events.count), time: 1, kind: kind, thread: 1, module: module, argument: argument, text: Array(text.utf8)))
+          index: UInt64($0.events.count), time: 1, kind: kind, thread: 1, module: module, argument: argument,
+          text: Array(text.utf8)))
     }
   }
 }
