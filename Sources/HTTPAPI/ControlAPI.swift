@@ -52,6 +52,8 @@ public struct ControlAPI: Sendable {
   func router() -> Router<BasicRequestContext> {
     let router = Router()
     router.add(middleware: ErrorMiddleware())
+    router.add(middleware: RequestIdentity())
+    router.add(middleware: LogRequestsMiddleware(.debug))
     router.get("healthz") { _, _ in try JSON.response(["status": "ok"]) }
     let api = router.group("api/v1")
     api.get("status") { _, _ in try JSON.response(StatusAnswer(await commands.status(), facts)) }

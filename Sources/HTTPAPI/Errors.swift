@@ -32,6 +32,17 @@ struct APIError: HTTPResponseError {
   }
 }
 
+/// Tells the client the id under which the log speaks of its request.
+struct RequestIdentity<Context: RequestContext>: RouterMiddleware {
+  func handle(
+    _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+  ) async throws -> Response {
+    var response = try await next(request, context)
+    if let name = HTTPField.Name("X-Request-Id") { response.headers[name] = context.id }
+    return response
+  }
+}
+
 /// Turns what handlers and the router throw into the API's error shape.
 struct ErrorMiddleware<Context: RequestContext>: RouterMiddleware {
   func handle(

@@ -12,6 +12,9 @@ struct LastUse {
   private var seen: [FileKey: Double] = [:]
   private var ticksAtScan: UInt64?
 
+  /// The bits have been cleared once.
+  var hasBegun: Bool { ticksAtScan != nil }
+
   /// True when the process has run since the last scan, so that looking again can tell something.
   func isWorthScanning(processorTicks: UInt64) -> Bool { ticksAtScan != processorTicks }
 

@@ -3,6 +3,8 @@ import Model
 extension Supervisor {
   /// Scans at one tick, so that many processes due at once do not make one long pause.
   static var scansPerTick: Int { 4 }
+  /// 5 s: long enough for a server that is in use to show it.
+  static var firstPause: Double { 5 }
 
   /// The regular look: takes events and rates from the segments, notices adopted processes that ended, scans for use.
   public func tick() {
@@ -47,7 +49,9 @@ extension Supervisor {
       processes[pid]?.nextScan = .max
       return
     }
-    processes[pid]?.nextScan = moment.monotonic &+ UInt64(interval * 1e9)
+    // The first scan only starts the observation: the second comes soon, so that a new process does not stay unknown for long.
+    let pause = process.lastUse.hasBegun ? interval : min(interval, Self.firstPause)
+    processes[pid]?.nextScan = moment.monotonic &+ UInt64(pause * 1e9)
     guard process.lastUse.isWorthScanning(processorTicks: process.facts.processorTicks) else { return }
     do throws(InspectionError) {
       let mappings = try inspector.mappings(of: pid)

@@ -108,7 +108,7 @@ import Testing
     _ = try await stage.supervisor.adopt(10)
     await stage.supervisor.tick()
     #expect(try await stage.supervisor.packages(of: 10).packages.map(\.lastUsedAt) == [nil])
-    stage.clock.advance(seconds: 61)
+    stage.clock.advance(seconds: 5)
     stage.proc.add(10, ticks: 50)
     await stage.supervisor.tick()
     #expect(try await stage.supervisor.packages(of: 10).packages.map(\.lastUsedAt) == [stage.clock.now.wall])

@@ -154,6 +154,50 @@ class Life(Case):
         self.assertTrue(errors)
 
 
+@unittest.skipUnless(os.geteuid() == 0, "needs root to become another user")
+class OtherUsers(Case):
+    """A supervisor of an ordinary user beside root's processes, and the other way round."""
+
+    def as_nobody(self) -> str:
+        os.chown(self.folder, 65534, 65534)
+        path = str(self.folder / "agent.sock")
+        read_end, write_end = os.pipe()
+        process = subprocess.Popen(
+            [MLOSD, "--socket", path, "--ready-fd", str(write_end)], pass_fds=[write_end], user=65534, group=65534, extra_groups=[],
+            stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
+        os.close(write_end)
+        self.addCleanup(process.wait, LIMIT_S)
+        self.addCleanup(process.terminate)
+        with os.fdopen(read_end, "rb") as ready:
+            self.assertEqual(ready.read(), b"1")
+        return path
+
+    def test_a_process_it_may_not_read_is_refused_with_the_reason(self) -> None:
+        path = self.as_nobody()
+        done = subprocess.run(
+            [MLOS, "adopt", "--socket", path, str(os.getpid())], capture_output=True, text=True, timeout=LIMIT_S, env=environment(),
+            user=65534, group=65534, extra_groups=[])
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertTrue(done.stderr)
+
+    def test_roots_programs_do_not_obey_it(self) -> None:
+        path = self.as_nobody()
+        program = self.program(path, "x=[bytearray(100) for _ in range(100000)]\ncheckpoint('up')")
+        program.line()
+        done = subprocess.run(
+            [MLOS, "ps", "--json", "--socket", path], capture_output=True, text=True, timeout=LIMIT_S, env=environment(),
+            user=65534, group=65534, extra_groups=[])
+        self.assertEqual(json.loads(done.stdout)["processes"], [])
+
+    def test_its_programs_are_watched(self) -> None:
+        path = self.as_nobody()
+        done = subprocess.run(
+            [MLOS, "run", "--socket", path, "--", MLOS, "ps", "--json", "--socket", path], capture_output=True, text=True,
+            timeout=LIMIT_S, env=environment(), user=65534, group=65534, extra_groups=[])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([(p["name"], p["source"]) for p in json.loads(done.stdout)["processes"]], [("mlos", "agent")])
+
+
 class Api(Case):
     def test_errors_have_their_shape_and_status(self) -> None:
         watch = self.supervisor()
