@@ -4,6 +4,8 @@
  *
  * Ownership: the agent creates and writes the segment (a memfd); the supervisor maps it read-only and treats every byte
  * as hostile: indices, offsets and lengths are bounds-checked, strings are length-limited, counters may lie.
+ * The memfd is made with MFD_ALLOW_SEALING and sealed with F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL before HELLO; the
+ * supervisor refuses one that is not sealed against shrinking, since truncation would make its reads fault.
  * Threading: fields marked "atomic" are written with C11 atomics and may be read at any time. Slots are written by
  * their owner thread with plain aligned 8-byte stores; readers sum them.
  */
