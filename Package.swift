@@ -34,7 +34,7 @@ let package = Package(
     .target(
       name: "CInterpose", dependencies: ["CAgentABI"], path: "CInterpose", exclude: ["abi", "exports.map"],
       sources: ["src"], publicHeadersPath: "include",
-      cSettings: strictC + [.unsafeFlags(["-ftls-model=initial-exec", "-fno-plt", "-O2", "-g"])],
+      cSettings: strictC + [.define("_GNU_SOURCE"), .unsafeFlags(["-ftls-model=initial-exec", "-fno-plt", "-O2", "-g"])],
       linkerSettings: [
         // The linker must be told "Embedded" too, or it drags in libswiftCore and libstdc++.
         .unsafeFlags(

@@ -1,0 +1,58 @@
+/*
+ * The hot path: what a malloc or free adds to its real work.
+ *
+ * A counter is raised by one instruction that reads, adds and writes memory. A plain load and store would do for one
+ * owner, but the pages under the slots are exchanged when a supervisor comes late (segment.c), and an addition must fall
+ * wholly on the old or wholly on the new page.
+ */
+#ifndef MLOS_COUNTERS_H
+#define MLOS_COUNTERS_H
+
+#include "agent.h"
+#include "hooks.h"
+
+/* Allocations of one thread between two looks at the clock. */
+#define MLOS_TICK_ALLOCATIONS 1024u
+
+struct mlos_hot {
+  uint64_t header_layout; /* 1: the size is read from glibc's chunk header, proven at start (size_check.c) */
+};
+extern struct mlos_hot mlos_hot;
+/* By malloc_usable_size, or the arena. Out of line, so that the hot path keeps few registers. */
+__attribute__((noinline, cold)) size_t mlos_usable_size_slow(const void *memory);
+
+static inline void mlos_add(uint64_t *counter, uint64_t value) {
+#if defined(__x86_64__)
+  __asm__("addq %1, %0" : "+m"(*counter) : "er"(value) : "cc");
+#else
+  __atomic_fetch_add(counter, value, __ATOMIC_RELAXED);
+#endif
+}
+
+/* Bytes of a live, non-null allocation. glibc's chunk: the word before the user's bytes holds the chunk's size, its low
+   three bits are flags, and bit 1 marks a chunk with a mapping of its own, which is left to malloc_usable_size. So is the
+   bootstrap arena: its blocks carry that bit. */
+static inline size_t mlos_usable_size(const void *memory) {
+  if (mlos_likely(mlos_hot.header_layout)) {
+    size_t word = ((const size_t *)memory)[-1];
+    if (mlos_likely(!(word & 2)))
+      return (word & ~(size_t)7) - sizeof(size_t);
+  }
+  return mlos_usable_size_slow(memory);
+}
+
+static inline void mlos_count_allocation(struct mlos_slot *slot, size_t bytes) {
+  mlos_add(&slot->allocations, 1);
+  mlos_add(&slot->bytes_allocated, bytes);
+}
+
+static inline void mlos_count_free(struct mlos_slot *slot, size_t bytes) {
+  mlos_add(&slot->frees, 1);
+  mlos_add(&slot->bytes_freed, bytes);
+}
+
+static inline bool mlos_tick_due(const struct mlos_slot *slot) {
+  return (slot->allocations & (MLOS_TICK_ALLOCATIONS - 1)) == 0;
+}
+
+#endif

@@ -1,0 +1,233 @@
+/*
+ * The malloc family. Order in every hook: on allocation the real call first, then the count; on free the count first,
+ * while the block is still ours to look at.
+ */
+#include "agent.h"
+#include "counters.h"
+#include <errno.h>
+#include <string.h>
+
+struct mlos_hot mlos_hot;
+
+#define CALLER() __builtin_return_address(0)
+
+/* Chunk sizes are read from memory only after this many blocks agreed with malloc_usable_size. */
+#define LAYOUT_SAMPLES 32u
+
+/* Compares glibc's chunk header with malloc_usable_size on the host's own first blocks. Only for glibc's malloc without the
+   hooks that were removed in 2.34, which could put another layout in its place at any time. */
+static void sample_layout(const void *memory, size_t usable) {
+  static _Atomic uint32_t agreed;
+  const struct mlos_header *header = mlos_agent.header;
+  uint32_t so_far = atomic_load_explicit(&agreed, memory_order_relaxed);
+  if (so_far >= LAYOUT_SAMPLES || !header || header->allocator != MLOS_ALLOCATOR_GLIBC || header->glibc_minor < 34)
+    return;
+  size_t word = ((const size_t *)memory)[-1];
+  if (word & 2)
+    return;
+  if ((word & ~(size_t)7) - sizeof(size_t) != usable)
+    atomic_store_explicit(&agreed, UINT32_MAX, memory_order_relaxed);
+  else if (atomic_compare_exchange_strong(&agreed, &so_far, so_far + 1) && so_far + 1 == LAYOUT_SAMPLES)
+    mlos_hot.header_layout = 1;
+}
+
+size_t mlos_usable_size_slow(const void *memory) {
+  if (mlos_unlikely(mlos_arena_owns(memory)))
+    return mlos_arena_usable_size(memory);
+  size_t usable = mlos_real.malloc_usable_size((void *)(uintptr_t)memory);
+  if (mlos_unlikely(!mlos_hot.header_layout) && mlos_mode() == MLOS_MODE_COUNTING)
+    sample_layout(memory, usable);
+  return usable;
+}
+
+static struct mlos_slot *slot_of_thread(const void *caller) {
+  struct mlos_slot *slot = mlos_thread.self;
+  return mlos_likely(slot != NULL) ? slot : mlos_slot_slow(caller);
+}
+
+static void add_allocation(struct mlos_slot *slot, size_t bytes, const void *caller) {
+  if (mlos_unlikely(slot == &mlos_agent.header->overflow)) {
+    __atomic_fetch_add(&slot->allocations, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&slot->bytes_allocated, bytes, __ATOMIC_RELAXED);
+    return;
+  }
+  mlos_count_allocation(slot, bytes);
+  if (mlos_unlikely(mlos_tick_due(slot)))
+    mlos_tick(slot, caller);
+}
+
+static void add_free(struct mlos_slot *slot, size_t bytes) {
+  if (mlos_unlikely(slot == &mlos_agent.header->overflow)) {
+    __atomic_fetch_add(&slot->frees, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&slot->bytes_freed, bytes, __ATOMIC_RELAXED);
+    return;
+  }
+  mlos_count_free(slot, bytes);
+}
+
+static void *counted(void *memory, const void *caller) {
+  if (memory) {
+    struct mlos_slot *slot = slot_of_thread(caller);
+    if (slot)
+      add_allocation(slot, mlos_usable_size(memory), caller);
+  }
+  return memory;
+}
+
+static __attribute__((noinline)) void *slow_malloc(size_t size, const void *caller) {
+  if (mlos_unlikely(!mlos_start()))
+    return mlos_real.malloc ? mlos_real.malloc(size) : mlos_arena_allocate(size, 16);
+  void *memory = mlos_real.malloc(size);
+  if (!memory)
+    return NULL;
+  struct mlos_slot *slot = mlos_slot_slow(caller);
+  if (slot)
+    add_allocation(slot, mlos_usable_size_slow(memory), caller);
+  return memory;
+}
+
+void *mlos_hook_malloc(size_t size) {
+  struct mlos_slot *slot = mlos_thread.self;
+  if (mlos_unlikely(!slot))
+    return slow_malloc(size, CALLER());
+  void *memory = mlos_real.malloc(size);
+  if (mlos_unlikely(!memory))
+    return NULL;
+  mlos_count_allocation(slot, mlos_usable_size(memory));
+  if (mlos_unlikely(mlos_tick_due(slot)))
+    mlos_tick(slot, CALLER());
+  return memory;
+}
+
+static __attribute__((noinline)) void slow_free(void *memory, const void *caller) {
+  if (mlos_arena_owns(memory) || !mlos_start())
+    return;
+  struct mlos_slot *slot = mlos_slot_slow(NULL);
+  if (slot)
+    add_free(slot, mlos_usable_size_slow(memory));
+  mlos_real.free(memory);
+}
+
+void mlos_hook_free(void *memory) {
+  struct mlos_slot *slot = mlos_thread.self;
+  if (mlos_unlikely(!memory))
+    return;
+  if (mlos_unlikely(!slot)) {
+    slow_free(memory, CALLER());
+    return;
+  }
+  size_t bytes;
+  if (mlos_likely(mlos_hot.header_layout && !(((const size_t *)memory)[-1] & 2))) {
+    bytes = (((const size_t *)memory)[-1] & ~(size_t)7) - sizeof(size_t);
+  } else {
+    if (mlos_unlikely(mlos_arena_owns(memory)))
+      return;
+    bytes = mlos_usable_size_slow(memory);
+  }
+  mlos_count_free(slot, bytes);
+  __attribute__((musttail)) return mlos_real.free(memory);
+}
+
+void *mlos_hook_calloc(size_t count, size_t size) {
+  if (mlos_unlikely(!mlos_thread.self) && !mlos_start()) {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes))
+      return NULL;
+    return mlos_real.calloc ? mlos_real.calloc(count, size) : mlos_arena_allocate(bytes, 16);
+  }
+  return counted(mlos_real.calloc(count, size), CALLER());
+}
+
+static void *resize(void *memory, size_t size, const void *caller) {
+  if (mlos_unlikely(!mlos_thread.self) && !mlos_start())
+    return NULL;
+  if (mlos_unlikely(mlos_arena_owns(memory))) {
+    void *moved = counted(mlos_real.malloc(size), caller);
+    size_t old = mlos_arena_usable_size(memory);
+    if (moved)
+      memcpy(moved, memory, old < size ? old : size);
+    return moved;
+  }
+  struct mlos_slot *slot = slot_of_thread(caller);
+  if (!slot)
+    return mlos_real.realloc(memory, size);
+  size_t old = memory ? mlos_usable_size(memory) : 0;
+  void *moved = mlos_real.realloc(memory, size);
+  /* A null result frees the block only when nothing was asked for. */
+  if (memory && (moved || size == 0))
+    add_free(slot, old);
+  if (moved)
+    add_allocation(slot, mlos_usable_size(moved), caller);
+  return moved;
+}
+
+void *mlos_hook_realloc(void *memory, size_t size) {
+  return resize(memory, size, CALLER());
+}
+
+/* The C library's own would come back through realloc, an allocator's may not exist: so it is done here. */
+void *mlos_hook_reallocarray(void *memory, size_t count, size_t size) {
+  size_t bytes;
+  if (__builtin_mul_overflow(count, size, &bytes)) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  return resize(memory, bytes, CALLER());
+}
+
+/* Blocks of functions that the allocator in use lacks come from libc's malloc: they are passed on and not counted. */
+static bool same_heap(const void *function) {
+  return (uintptr_t)function - mlos_allocator_facts.start < mlos_allocator_facts.end - mlos_allocator_facts.start;
+}
+
+static void *aligned(void *memory, const void *function, const void *caller) {
+  return same_heap(function) ? counted(memory, caller) : memory;
+}
+
+#define NEEDS_REAL(name, otherwise)                                                                                              \
+  if ((mlos_unlikely(!mlos_thread.self) && !mlos_start()) || mlos_unlikely(!mlos_real.name)) {                                   \
+    errno = ENOMEM;                                                                                                              \
+    return otherwise;                                                                                                            \
+  }
+
+void *mlos_hook_memalign(size_t alignment, size_t size) {
+  NEEDS_REAL(memalign, NULL)
+  return aligned(mlos_real.memalign(alignment, size), (const void *)mlos_real.memalign, CALLER());
+}
+
+void *mlos_hook_aligned_alloc(size_t alignment, size_t size) {
+  NEEDS_REAL(aligned_alloc, NULL)
+  return aligned(mlos_real.aligned_alloc(alignment, size), (const void *)mlos_real.aligned_alloc, CALLER());
+}
+
+int mlos_hook_posix_memalign(void **result, size_t alignment, size_t size) {
+  NEEDS_REAL(posix_memalign, ENOMEM)
+  int error = mlos_real.posix_memalign(result, alignment, size);
+  if (error == 0)
+    aligned(*result, (const void *)mlos_real.posix_memalign, CALLER());
+  return error;
+}
+
+void *mlos_hook_valloc(size_t size) {
+  NEEDS_REAL(valloc, NULL)
+  return aligned(mlos_real.valloc(size), (const void *)mlos_real.valloc, CALLER());
+}
+
+void *mlos_hook_pvalloc(size_t size) {
+  NEEDS_REAL(pvalloc, NULL)
+  return aligned(mlos_real.pvalloc(size), (const void *)mlos_real.pvalloc, CALLER());
+}
+
+/* C23. Where the C library has none, free does what they promise. */
+void mlos_hook_free_sized(void *memory, size_t size) {
+  mlos_hook_free(memory);
+}
+void mlos_hook_free_aligned_sized(void *memory, size_t alignment, size_t size) {
+  mlos_hook_free(memory);
+}
+
+size_t mlos_hook_malloc_usable_size(void *memory) {
+  if (!memory || (mlos_unlikely(!mlos_thread.self) && !mlos_start()))
+    return 0;
+  return mlos_usable_size_slow(memory);
+}

@@ -1,0 +1,290 @@
+/*
+ * Finding the real functions, by reading the loaded objects' symbol tables.
+ *
+ * dlsym(RTLD_NEXT) would do the same, but it allocates on some paths, and before glibc 2.34 it lives in libdl, which a
+ * program need not have loaded. dl_iterate_phdr lists the start-up objects in lookup order and has always been in libc.
+ */
+#include "agent.h"
+#include "counters.h"
+#include "hooks.h"
+#include <elf.h>
+#include <link.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+struct mlos_real mlos_real;
+struct mlos_allocator_facts mlos_allocator_facts;
+bool mlos_sanitizer_present;
+
+/* The parts of an object's dynamic section that a lookup needs. */
+struct object {
+  uintptr_t base;
+  const ElfW(Sym) * symbols;
+  const char *strings;
+  const uint32_t *gnu_hash;
+  const uint32_t *sysv_hash;
+  const uint16_t *versions;
+};
+
+struct wanted {
+  const char *name;
+  void **place;
+};
+static const struct wanted wanted[] = {
+#define MLOS_WANTED(name, result, arguments) {#name, (void **)&mlos_real.name},
+    MLOS_HOOKS(MLOS_WANTED)
+#undef MLOS_WANTED
+};
+#define WANTED_COUNT (sizeof wanted / sizeof wanted[0])
+#define HIDDEN_VERSION 0x8000u
+
+/* Executable ranges whose calls of malloc are not the host's own: libc, ld.so, the allocator, this library. */
+#define RUNTIME_RANGES 8
+static struct { uintptr_t start, end; } runtime_ranges[RUNTIME_RANGES];
+static unsigned runtime_count;
+
+/* ld.so relocates most of these addresses in place, but not those of the vdso. */
+static const void *address_in(uintptr_t base, ElfW(Addr) value) {
+  return (const void *)(value < base ? value + base : value);
+}
+
+static bool read_object(const struct dl_phdr_info *info, struct object *object) {
+  const ElfW(Dyn) *entry = NULL;
+  for (unsigned i = 0; i < info->dlpi_phnum; i++)
+    if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
+      entry = (const ElfW(Dyn) *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+  if (!entry)
+    return false;
+  *object = (struct object){.base = info->dlpi_addr};
+  for (; entry->d_tag != DT_NULL; entry++) {
+    const void *address = address_in(info->dlpi_addr, entry->d_un.d_ptr);
+    switch (entry->d_tag) {
+    case DT_SYMTAB:
+      object->symbols = address;
+      break;
+    case DT_STRTAB:
+      object->strings = address;
+      break;
+    case DT_GNU_HASH:
+      object->gnu_hash = address;
+      break;
+    case DT_HASH:
+      object->sysv_hash = address;
+      break;
+    case DT_VERSYM:
+      object->versions = address;
+      break;
+    default:
+      break;
+    }
+  }
+  return object->symbols && object->strings;
+}
+
+static void *value_of(const struct object *object, uint32_t index, const char *name) {
+  const ElfW(Sym) *symbol = &object->symbols[index];
+  unsigned type = ELF64_ST_TYPE(symbol->st_info), binding = ELF64_ST_BIND(symbol->st_info);
+  if (symbol->st_shndx == SHN_UNDEF || symbol->st_value == 0 || binding == STB_LOCAL)
+    return NULL;
+  if (object->versions && (object->versions[index] & HIDDEN_VERSION))
+    return NULL;
+  if (strcmp(object->strings + symbol->st_name, name) != 0)
+    return NULL;
+  uintptr_t address = object->base + symbol->st_value;
+#if defined(__x86_64__)
+  if (type == STT_GNU_IFUNC)
+    return ((void *(*)(void))address)();
+#endif
+  return type == STT_FUNC || type == STT_NOTYPE ? (void *)address : NULL;
+}
+
+static uint32_t gnu_hash_of(const char *name) {
+  uint32_t hash = 5381;
+  for (; *name; name++)
+    hash = hash * 33 + (uint8_t)*name;
+  return hash;
+}
+
+/* The GNU hash table: header, Bloom filter, buckets, chains; a chain ends where bit 0 is set. */
+static void *find_gnu(const struct object *object, const char *name) {
+  const uint32_t *table = object->gnu_hash;
+  uint32_t bucket_count = table[0], first = table[1], bloom_size = table[2], bloom_shift = table[3];
+  const ElfW(Addr) *bloom = (const ElfW(Addr) *)(table + 4);
+  const uint32_t *buckets = (const uint32_t *)(bloom + bloom_size);
+  const uint32_t *chains = buckets + bucket_count;
+  if (bucket_count == 0)
+    return NULL;
+  uint32_t hash = gnu_hash_of(name);
+  ElfW(Addr) bits = bloom[(hash / 64) & (bloom_size - 1)];
+  if (!((bits >> (hash % 64)) & (bits >> ((hash >> bloom_shift) % 64)) & 1))
+    return NULL;
+  uint32_t index = buckets[hash % bucket_count];
+  if (index < first)
+    return NULL;
+  for (;; index++) {
+    uint32_t entry = chains[index - first];
+    if ((entry | 1) == (hash | 1)) {
+      void *address = value_of(object, index, name);
+      if (address)
+        return address;
+    }
+    if (entry & 1)
+      return NULL;
+  }
+}
+
+static void *find_in(const struct object *object, const char *name) {
+  if (object->gnu_hash)
+    return find_gnu(object, name);
+  if (!object->sysv_hash)
+    return NULL;
+  for (uint32_t index = 1; index < object->sysv_hash[1]; index++) {
+    void *address = value_of(object, index, name);
+    if (address)
+      return address;
+  }
+  return NULL;
+}
+
+static void note_runtime(const struct dl_phdr_info *info) {
+  for (unsigned i = 0; i < info->dlpi_phnum && runtime_count < RUNTIME_RANGES; i++) {
+    const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+    if (header->p_type != PT_LOAD || !(header->p_flags & PF_X))
+      continue;
+    runtime_ranges[runtime_count].start = info->dlpi_addr + header->p_vaddr;
+    runtime_ranges[runtime_count].end = info->dlpi_addr + header->p_vaddr + header->p_memsz;
+    runtime_count++;
+  }
+}
+
+static void note_extent(const struct dl_phdr_info *info) {
+  uintptr_t lowest = UINTPTR_MAX, highest = 0;
+  for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+    const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+    if (header->p_type != PT_LOAD)
+      continue;
+    uintptr_t start = info->dlpi_addr + header->p_vaddr;
+    lowest = start < lowest ? start : lowest;
+    highest = start + header->p_memsz > highest ? start + header->p_memsz : highest;
+  }
+  mlos_allocator_facts.start = lowest;
+  mlos_allocator_facts.end = highest;
+}
+
+bool mlos_in_runtime(const void *address) {
+  for (unsigned i = 0; i < runtime_count; i++)
+    if ((uintptr_t)address >= runtime_ranges[i].start && (uintptr_t)address < runtime_ranges[i].end)
+      return true;
+  return false;
+}
+
+/* Told by containment: the address of an exported function may be somebody else's, who stands before us. */
+static bool is_this_library(const struct dl_phdr_info *info) {
+  static const char inside;
+  uintptr_t here = (uintptr_t)&inside;
+  for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+    uintptr_t start = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+    if (info->dlpi_phdr[i].p_type == PT_LOAD && here >= start && here < start + info->dlpi_phdr[i].p_memsz)
+      return true;
+  }
+  return false;
+}
+
+static uint32_t identify(const struct object *object) {
+  if (find_in(object, "gnu_get_libc_version"))
+    return MLOS_ALLOCATOR_GLIBC;
+  if (find_in(object, "mallctl"))
+    return MLOS_ALLOCATOR_JEMALLOC;
+  if (find_in(object, "MallocExtension_ReleaseFreeMemory") || find_in(object, "tc_version"))
+    return MLOS_ALLOCATOR_TCMALLOC;
+  if (find_in(object, "mi_version"))
+    return MLOS_ALLOCATOR_MIMALLOC;
+  return MLOS_ALLOCATOR_OTHER;
+}
+
+struct walk {
+  bool behind_us;      /* objects after this library are where the real functions are */
+  bool bypassed;       /* an object before us defines malloc: the host never calls ours */
+  unsigned index;      /* of the object */
+  unsigned definer[4]; /* object index of malloc, free, realloc, malloc_usable_size */
+};
+
+static int resolve_object(struct dl_phdr_info *info, size_t size, void *data) {
+  struct walk *walk = data;
+  struct object object;
+  walk->index++;
+  if (info->dlpi_name && strncmp(info->dlpi_name, "linux-", 6) == 0)
+    return 0;
+  if (!read_object(info, &object))
+    return 0;
+  if (find_in(&object, "__asan_init") || find_in(&object, "__tsan_init") || find_in(&object, "__msan_init") ||
+      find_in(&object, "__lsan_init"))
+    mlos_sanitizer_present = true;
+  bool is_libc = find_in(&object, "gnu_get_libc_version") != NULL;
+  uintptr_t loader = getauxval(AT_BASE);
+  if (is_libc || (loader && info->dlpi_addr == loader))
+    note_runtime(info);
+  if (is_this_library(info)) {
+    note_runtime(info);
+    walk->behind_us = true;
+    return 0;
+  }
+  void *malloc_here = find_in(&object, "malloc");
+  if (!walk->behind_us) {
+    if (malloc_here) {
+      walk->bypassed = true;
+      if (mlos_allocator_facts.allocator == MLOS_ALLOCATOR_UNKNOWN)
+        mlos_allocator_facts.allocator = identify(&object);
+    }
+    return 0;
+  }
+  for (unsigned i = 0; i < WANTED_COUNT; i++)
+    if (!*wanted[i].place)
+      *wanted[i].place = find_in(&object, wanted[i].name);
+  void *const four[4] = {(void *)mlos_real.malloc, (void *)mlos_real.free, (void *)mlos_real.realloc,
+                         (void *)mlos_real.malloc_usable_size};
+  for (unsigned i = 0; i < 4; i++)
+    if (four[i] && !walk->definer[i])
+      walk->definer[i] = walk->index;
+  if (malloc_here && malloc_here == (void *)mlos_real.malloc) {
+    mlos_allocator_facts.defines_new = find_in(&object, "_Znwm") != NULL;
+    if (!is_libc)
+      note_runtime(info);
+    note_extent(info);
+    if (!walk->bypassed)
+      mlos_allocator_facts.allocator = identify(&object);
+  }
+  return 0;
+}
+
+void mlos_resolve(void) {
+  struct walk walk = {0};
+  dl_iterate_phdr(resolve_object, &walk);
+  bool same = walk.definer[0] != 0;
+  for (unsigned i = 1; i < 4; i++)
+    same = same && walk.definer[i] == walk.definer[0];
+  mlos_allocator_facts.one_object = same && !walk.bypassed;
+}
+
+struct search {
+  const char *name;
+  void *found;
+};
+
+static int search_object(struct dl_phdr_info *info, size_t size, void *data) {
+  struct search *search = data;
+  struct object object;
+  if ((info->dlpi_name && strncmp(info->dlpi_name, "linux-", 6) == 0) || is_this_library(info) || !read_object(info, &object))
+    return 0;
+  void *address = find_in(&object, search->name);
+  if (!address)
+    return 0;
+  search->found = address;
+  return 1;
+}
+
+void *mlos_find_anywhere(const char *name) {
+  struct search search = {.name = name};
+  dl_iterate_phdr(search_object, &search);
+  return search.found;
+}

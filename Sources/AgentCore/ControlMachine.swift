@@ -1,0 +1,123 @@
+/// What the control thread does next: a pure value, told what happened and when, answering with one action at a time.
+///
+/// Time is milliseconds of `CLOCK_MONOTONIC`, always passed in.
+public struct ControlMachine: Equatable, Sendable {
+  /// The connection to the supervisor.
+  public enum Link: Equatable, Sendable {
+    case up
+    /// Try again at this time.
+    case down(retryAt: UInt64)
+    /// No attempt in this process any more.
+    case forbidden
+  }
+
+  /// Whether libraries may be coming or going.
+  public enum Watch: Equatable, Sendable {
+    /// The table is up to date as far as anyone has said.
+    case idle
+    /// A dlopen was announced before it began: look now and then until it must be over.
+    case looking(since: UInt64, nextAt: UInt64, interval: UInt64)
+  }
+
+  public enum Action: Equatable, Sendable {
+    case connect
+    case receive
+    case refreshModules
+    /// Sleep this long at most; nil = until something happens.
+    case sleep(milliseconds: UInt64?)
+    case stop
+  }
+
+  public enum ConnectOutcome: Equatable, Sendable {
+    case connected, absent, refused, forbidden
+  }
+
+  public enum Received: Equatable, Sendable {
+    case nothing, welcome, reject, command, closed, lost
+  }
+
+  /// The first looks after a dlopen: most libraries are mapped within 5 ms.
+  public static let firstIntervalMilliseconds: UInt64 = 5
+  /// A dlopen that takes longer is found by the next one, by a command, or by dlclose.
+  public static let lookForMilliseconds: UInt64 = 2_000
+  /// The ABI's pause after a REJECT.
+  public static let rejectMilliseconds: UInt64 = 60_000
+  /// Descriptors that the host took are made once more after this.
+  public static let lostMilliseconds: UInt64 = 5_000
+
+  public private(set) var link: Link
+  public private(set) var watch: Watch = .idle
+  public private(set) var backOff = BackOff()
+  private var readable = false
+  private var stopping = false
+
+  public init(connected: Bool, at now: UInt64) {
+    link = connected ? .up : .down(retryAt: now)
+    readable = connected
+  }
+
+  /// The next thing to do. Calling it changes nothing; telling what came of it does.
+  public func next(at now: UInt64) -> Action {
+    if stopping { return .stop }
+    if readable && link == .up { return .receive }
+    if case .down(let retryAt) = link, retryAt <= now { return .connect }
+    if case .looking(_, let nextAt, _) = watch, nextAt <= now { return .refreshModules }
+    return .sleep(milliseconds: pause(at: now))
+  }
+
+  private func pause(at now: UInt64) -> UInt64? {
+    var until: UInt64?
+    if case .down(let retryAt) = link { until = retryAt }
+    if case .looking(_, let nextAt, _) = watch { until = until.map { $0 < nextAt ? $0 : nextAt } ?? nextAt }
+    return until.map { $0 > now ? $0 - now : 0 }
+  }
+
+  /// The sleep ended.
+  public mutating func woke(kicked: Bool, socket: Bool, stop: Bool, at now: UInt64) {
+    if stop { stopping = true }
+    if socket { readable = true }
+    if kicked {
+      watch = .looking(
+        since: now, nextAt: now + Self.firstIntervalMilliseconds, interval: Self.firstIntervalMilliseconds)
+    }
+  }
+
+  public mutating func connectEnded(_ outcome: ConnectOutcome, at now: UInt64) {
+    switch outcome {
+    case .connected:
+      backOff.succeed()
+      link = .up
+      readable = true
+    case .absent, .refused:
+      link = .down(retryAt: now + backOff.fail())
+    case .forbidden:
+      link = .forbidden
+    }
+  }
+
+  public mutating func received(_ what: Received, at now: UInt64) {
+    switch what {
+    case .nothing:
+      readable = false
+    case .welcome, .command:
+      readable = true
+    case .reject:
+      link = .down(retryAt: now + Self.rejectMilliseconds)
+    case .closed:
+      link = .down(retryAt: now + backOff.fail())
+    case .lost:
+      link = .down(retryAt: now + Self.lostMilliseconds)
+    }
+  }
+
+  /// The table was brought up to date; looks follow at doubled distances until the dlopen must be over.
+  public mutating func refreshed(at now: UInt64) {
+    guard case .looking(let since, _, let interval) = watch else { return }
+    let following = interval * 2
+    if now + following > since + Self.lookForMilliseconds {
+      watch = .idle
+    } else {
+      watch = .looking(since: since, nextAt: now + following, interval: following)
+    }
+  }
+}

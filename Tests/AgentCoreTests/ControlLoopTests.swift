@@ -1,0 +1,57 @@
+import CAgentABI
+import Testing
+
+@testable import AgentCoreHosted
+
+/// One scripted conversation. C function pointers carry no context, so the script is in globals and the suite serialized.
+private struct Script {
+  var commands: [UInt32] = []
+  var results: [(code: UInt32, status: UInt32, value: Int64)] = []
+  var disconnects = 0
+}
+nonisolated(unsafe) private var script = Script()
+
+@Suite("The control loop", .serialized)
+struct ControlLoopTests {
+  private func converse(_ commands: [UInt32], refresh: @escaping @convention(c) () -> Int64) -> Script {
+    script = Script(commands: commands)
+    var ops = mlos_control_ops(
+      now_ms: { 0 },
+      wait: { _ in UInt32(MLOS_WAKE_STOP.rawValue) },
+      connect: { MLOS_CONNECT_ABSENT.rawValue },
+      disconnect: { script.disconnects += 1 },
+      receive: { command in
+        guard !script.commands.isEmpty else { return MLOS_RECEIVED_NOTHING.rawValue }
+        command.pointee.code = script.commands.removeFirst()
+        return command.pointee.code == 0 ? MLOS_RECEIVED_CLOSED.rawValue : MLOS_RECEIVED_COMMAND.rawValue
+      },
+      reply: { command, status, value, _ in script.results.append((command.pointee.code, status, value)) },
+      now_ns: { 0 },
+      refresh: refresh,
+      is_connected: { 1 })
+    runControlLoop(&ops)
+    return script
+  }
+
+  @Test func everyCommandIsAnsweredOnce() {
+    let unknown: UInt32 = 999
+    let outcome = converse([MLOS_COMMAND_PING.rawValue, MLOS_COMMAND_REFRESH_MODULES.rawValue, unknown]) { 7 }
+    #expect(outcome.results.map(\.code) == [MLOS_COMMAND_PING.rawValue, MLOS_COMMAND_REFRESH_MODULES.rawValue, unknown])
+    #expect(
+      outcome.results.map(\.status) == [
+        MLOS_RESULT_OK.rawValue, MLOS_RESULT_OK.rawValue, MLOS_RESULT_UNSUPPORTED.rawValue,
+      ])
+    #expect(outcome.results.map(\.value) == [0, 7, 0])
+  }
+
+  @Test func aTableThatIsBusyIsReportedAsFailed() {
+    let outcome = converse([MLOS_COMMAND_REFRESH_MODULES.rawValue]) { -1 }
+    #expect(outcome.results.map(\.status) == [MLOS_RESULT_FAILED.rawValue])
+  }
+
+  @Test func theEndOfTheConnectionClosesOurSide() {
+    let outcome = converse([0]) { 0 }
+    #expect(outcome.disconnects == 1)
+    #expect(outcome.results.isEmpty)
+  }
+}
