@@ -1,0 +1,24 @@
+import ArgumentParser
+import Wire
+
+/// The root: `mlos`.
+struct CommandLineInterface: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "mlos",
+    abstract: "See every shared library and every byte of heap of running programs.",
+    discussion: """
+      Start a program with `mlos run`, or let a running supervisor adopt one; then look at it:
+
+        mlos run -- python3 serve.py
+        mlos ps
+        mlos packages --pid 4711
+
+      Exit status:
+      \(ExitStatus.table)
+      """,
+    version: "mlos \(Release.version)",
+    subcommands: [
+      RunCommand.self, ProcessesCommand.self, ModulesCommand.self, PackagesCommand.self, EventsCommand.self,
+      AdoptCommand.self, StatusCommand.self, ConfigCommand.self, DoctorCommand.self, CompletionCommand.self,
+    ])
+}

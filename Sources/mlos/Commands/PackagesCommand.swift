@@ -1,0 +1,24 @@
+import ArgumentParser
+import Client
+
+struct PackagesCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "packages", abstract: "List the packages whose libraries and files are in memory.",
+    discussion: """
+      Example, what of one process belongs to whom:
+        mlos packages --pid 4711
+      """)
+
+  @Option(help: "Of one process only.", completion: ProcessArgument.completion) var pid: ProcessArgument?
+  @OptionGroup var connection: ConnectionOptions
+  @OptionGroup var output: OutputOptions
+  @Option(help: "Order: resident, private, proportional, used or name.") var sort = MemoryOrder.resident
+  @OptionGroup var rows: OrderingOptions
+
+  func run() async throws {
+    let client = try connection.client()
+    try await output.show({ () async throws(ClientError) in try await client.packages(of: pid?.pid) }) {
+      PackagesView(answer: $0, pid: pid?.pid, order: sort, ordering: rows.ordering).lines(output.terminal)
+    }
+  }
+}

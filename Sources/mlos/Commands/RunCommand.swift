@@ -1,0 +1,133 @@
+import ArgumentParser
+import Client
+import Config
+import Foundation
+import Glibc
+
+struct RunCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run", abstract: "Run a program with the agent in it.",
+    discussion: """
+      The program takes the place of this command: same process, terminal, signals and exit status. When no supervisor
+      is reachable, one is started that ends with the last program it watches. Examples:
+        mlos run -- python3 serve.py --port 8080
+        mlos run --keep-alive ./train.sh
+      """)
+
+  @Flag(name: .customLong("no-embedded"), help: "Start no supervisor; the agent reports to one as soon as it comes.")
+  var noEmbedded = false
+  @Flag(name: .customLong("keep-alive"), help: "A supervisor that is started goes on after the program.")
+  var keepAlive = false
+  @Flag(help: "When MLOS cannot get ready, run the program without it.") var optional = false
+  @Option(
+    help: ArgumentHelp("Agent library. (environment: MLOS_AGENT_LIBRARY)", valueName: "path"), completion: .file())
+  var agent: String?
+  @Flag(name: .shortAndLong, help: "Say why a program will not be watched, even when standard error is no terminal.")
+  var verbose = false
+  @OptionGroup var connection: ConnectionOptions
+  @Argument(
+    parsing: .captureForPassthrough, help: ArgumentHelp("The program and its arguments.", valueName: "program"),
+    completion: .shellCommand("compgen -c -- \"${COMP_WORDS[COMP_CWORD]}\""))
+  var command: [String] = []
+
+  func validate() throws { _ = try Self.program(command) }
+
+  /// The program and its arguments; the parser leaves a `--` before them in place.
+  static func program(_ captured: [String]) throws -> [String] {
+    let isSeparated = captured.first == "--"
+    let program = isSeparated ? Array(captured.dropFirst()) : captured
+    guard let name = program.first else { throw ValidationError("a program to run is missing") }
+    if !isSeparated, name.hasPrefix("-") {
+      throw ValidationError("unknown option '\(name)'; put -- before a program of that name")
+    }
+    return program
+  }
+
+  func run() throws {
+    let program = try Self.program(command)
+    let environment = ProcessInfo.processInfo.environment
+    let executable = try find(program[0], path: environment["PATH"])
+    let arguments = ProcessImage.lastArguments(program.count)
+    let inherited = ProcessImage.environment()
+    let changes: [(String, String?)]
+    do throws(Problem) {
+      changes = try getReady(environment, inherited)
+    } catch {
+      guard optional else { throw Failure(status: .cannotRun, message: error.message, advice: "--optional runs the program all the same") }
+      Output.complain("\(error.message)\nmlos: running \(program[0]) without supervision")
+      return try become(executable, arguments, inherited)
+    }
+    if verbose || isatty(STDERR_FILENO) == 1, let obstacle = WatchObstacle.of(path: executable) {
+      Output.complain("\(program[0]) will not be watched: \(obstacle.words)")
+    }
+    try become(executable, arguments, ProcessImage.environment(inherited, setting: changes))
+  }
+
+  private func find(_ name: String, path: String?) throws(Failure) -> String {
+    switch ProgramSearch.find(name, path: path, look: ProgramSearch.look) {
+    case .found(let path): return path
+    case .notFound: throw Failure(status: .programNotFound, message: "'\(name)': \(String(cString: strerror(ENOENT)))")
+    case .notExecutable(let path): throw Failure(status: .notExecutable, message: "'\(path)': \(String(cString: strerror(EACCES)))")
+    }
+  }
+
+  /// Finds the agent, sees to a supervisor, and says what is different in the program's environment.
+  private func getReady(
+    _ environment: [String: String], _ inherited: [[UInt8]]
+  ) throws(Problem) -> [(name: String, value: String?)] {
+    let settings: Settings
+    do { settings = try connection.settings(environment: environment) } catch {
+      throw Problem((error as? Failure)?.message ?? "\(error)")
+    }
+    let own = AgentLibrary.ownExecutable()
+    let library = try AgentLibrary.choose(
+      option: agent, variable: environment["MLOS_AGENT_LIBRARY"],
+      candidates: AgentLibrary.candidates(executable: own, architecture: AgentLibrary.architecture),
+      isReadable: { access($0, R_OK) == 0 }
+    ).get()
+    let existing = environment["LD_PRELOAD"]
+    try reachSupervisor(
+      settings, own: own, path: environment["PATH"],
+      // A supervisor does not watch itself.
+      environment: ProcessImage.environment(inherited, setting: [("LD_PRELOAD", AgentLibrary.withoutAgent(existing))]))
+    return [("LD_PRELOAD", AgentLibrary.preload(agent: library, existing: existing)), ("MLOS_SOCKET", settings.socket)]
+  }
+
+  private func reachSupervisor(
+    _ settings: Settings, own: String?, path: String?, environment: [[UInt8]]
+  ) throws(Problem) {
+    switch SocketCheck.probe(path: settings.controlSocket) {
+    case nil: return
+    case .notReachable(_, .noSocket)?, .notReachable(_, .refused)?:
+      guard !noEmbedded else {
+        if verbose { Output.complain("no supervisor listens on \(settings.controlSocket) yet") }
+        return
+      }
+      let candidates = EmbeddedSupervisor.candidates(executable: own, path: path)
+      guard let daemon = candidates.first(where: { ProgramSearch.look($0) == .executable }) else {
+        throw Problem("no supervisor is reachable on \(settings.controlSocket), and there is no mlosd beside mlos or in PATH")
+      }
+      try EmbeddedSupervisor.start(
+        executable: daemon, socket: settings.socket, keepAlive: keepAlive, environment: environment,
+        isReachable: { SocketCheck.probe(path: settings.controlSocket) == nil })
+    case let error?: throw Problem(error.description)
+    }
+  }
+
+  /// Executes the program in place of this command.
+  private func become(_ executable: String, _ arguments: [[UInt8]], _ environment: [[UInt8]]) throws(Failure) {
+    func execute(_ path: String, _ arguments: [[UInt8]]) -> Int32 {
+      withCStrings(arguments) { arguments in
+        withCStrings(environment) { variables in
+          execve(path, arguments, variables)
+          return errno
+        }
+      }
+    }
+    var number = execute(executable, arguments)
+    // A script without "#!" is the shell's, as with execvp(3).
+    if number == ENOEXEC { number = execute("/bin/sh", ["/bin/sh", executable].map { Array($0.utf8) } + arguments.dropFirst()) }
+    throw Failure(
+      status: number == ENOENT ? .programNotFound : .notExecutable, message: "'\(executable)': \(String(cString: strerror(number)))")
+  }
+}

@@ -1,0 +1,94 @@
+import ArgumentParser
+import Client
+import Config
+import Foundation
+import Glibc
+
+/// Which supervisor.
+struct ConnectionOptions: ParsableArguments {
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Socket of the agents; the control socket is beside it. (environment: MLOS_SOCKET)", valueName: "path"),
+    completion: .file())
+  var socket: String?
+
+  @Option(
+    name: .long, help: ArgumentHelp("Configuration file. (environment: MLOS_CONFIG)", valueName: "path"),
+    completion: .file(extensions: ["yaml", "yml"]))
+  var config: String?
+
+  /// What a supervisor started now by this user would use.
+  func settings(environment: [String: String] = ProcessInfo.processInfo.environment) throws -> Settings {
+    let paths = RuntimePaths.current(environment: environment)
+    let file = paths.chosenFile(option: config.map(absolutePath), environment: environment)
+    let overrides = socket.map { [SettingOverride(key: "socket", value: absolutePath($0), option: "--socket")] } ?? []
+    do throws(ConfigErrors) {
+      return try Settings.load(
+        file: file.path, required: file.isRequired, environment: environment, overrides: overrides, paths: paths)
+    } catch {
+      throw Failure(error)
+    }
+  }
+
+  func client() throws -> ControlClient { ControlClient(socketPath: try settings().controlSocket) }
+}
+
+/// How answers are shown.
+struct OutputOptions: ParsableArguments {
+  @Flag(name: .long, help: "Print the API's JSON.")
+  var json = false
+
+  @Flag(name: .customLong("no-color"), help: "Print without colours. (environment: NO_COLOR)")
+  var noColour = false
+
+  var terminal: Terminal { .current(environment: ProcessInfo.processInfo.environment, noColour: noColour) }
+
+  /// The answer of one request, as JSON or as `lines` show it.
+  func show<Body: Sendable>(
+    _ request: () async throws(ClientError) -> ControlClient.Answer<Body>, lines: (Body) -> [String]
+  ) async throws {
+    Output.prepare()
+    do throws(ClientError) {
+      let answer = try await request()
+      Output.print(json ? [JSONText.indented(answer.json)] : lines(answer.body))
+    } catch {
+      throw Failure(error)
+    }
+  }
+}
+
+/// `--reverse` and `--limit`.
+struct OrderingOptions: ParsableArguments {
+  @Flag(name: .long, help: "Turn the order around.")
+  var reverse = false
+
+  @Option(name: .long, help: ArgumentHelp("Show the first N rows only; the totals are over all.", valueName: "n"))
+  var limit: Int?
+
+  func validate() throws {
+    if let limit, limit < 1 { throw ValidationError("--limit must be at least 1, not \(limit)") }
+  }
+
+  var ordering: Ordering { Ordering(isReversed: reverse, limit: limit) }
+}
+
+/// A process ID as an argument.
+struct ProcessArgument: ExpressibleByArgument {
+  var pid: Int32
+
+  init?(argument: String) {
+    guard let pid = Int32(argument), pid > 0 else { return nil }
+    self.pid = pid
+  }
+
+  /// Processes this user can see that have the agent mapped.
+  static var completion: CompletionKind { .custom { _, _, _ in WatchedProcesses.identifiers().map(String.init) } }
+}
+
+/// Relative to the current directory.
+func absolutePath(_ path: String) -> String {
+  guard !path.hasPrefix("/"), let directory = getcwd(nil, 0) else { return path }
+  defer { free(directory) }
+  return "\(String(cString: directory))/\(path)"
+}

@@ -1,0 +1,6 @@
+import Model
+
+/// What the kernel and the machine offer.
+enum HostFindings {
+  static let collect: @Sendable () -> [Finding] = { [] }
+}

@@ -1,0 +1,53 @@
+import Glibc
+
+/// Standard output and standard error, unbuffered: what was printed is out, even if the next thing is a signal.
+enum Output {
+  /// A pipe that nobody reads any more ends the command without a word, as `mlos ps | head -1` wants it.
+  static func print(_ lines: [String]) {
+    write(lines.map { $0 + "\n" }.joined())
+  }
+
+  static func write(_ text: String) {
+    switch writeAll(text, to: STDOUT_FILENO) {
+    case 0: return
+    case EPIPE: exit(0)
+    case let number: Failure(status: .broken, message: "cannot write: \(String(cString: strerror(number)))").exit()
+    }
+  }
+
+  /// "mlos: ..." on standard error.
+  static func complain(_ message: String) { _ = writeAll("mlos: \(message)\n", to: STDERR_FILENO) }
+
+  /// An indented second line on standard error.
+  static func note(_ message: String) { _ = writeAll("      \(message)\n", to: STDERR_FILENO) }
+
+  /// Ignores SIGPIPE, so that a closed pipe is an error number. Not for `run`: the program would inherit it.
+  static func prepare() { signal(SIGPIPE, SIG_IGN) }
+
+  /// Whether nobody will read standard output any more.
+  static var isAbandoned: Bool {
+    var state = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
+    return poll(&state, 1, 0) > 0 && state.revents & Int16(POLLERR) != 0
+  }
+
+  /// errno, 0 for success.
+  private static func writeAll(_ text: String, to descriptor: Int32) -> Int32 {
+    var rest = Array(text.utf8)[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+      if count >= 0 {
+        rest = rest.dropFirst(count)
+        continue
+      }
+      switch errno {
+      case EINTR: continue
+      case EAGAIN:
+        // The terminal is shared with a program that made it non-blocking.
+        var state = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        _ = poll(&state, 1, -1)
+      case let number: return number
+      }
+    }
+    return 0
+  }
+}

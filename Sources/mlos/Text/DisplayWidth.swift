@@ -1,0 +1,42 @@
+/// Columns a terminal gives to text: two for East Asian wide and fullwidth characters and emoji, none for marks that combine
+/// with the character before (Unicode Standard Annex #11, the blocks that matter).
+enum DisplayWidth {
+  static func of(_ text: some StringProtocol) -> Int { text.reduce(0) { $0 + of($1) } }
+
+  static func of(_ character: Character) -> Int {
+    guard let first = character.unicodeScalars.first else { return 0 }
+    if first.isASCII { return 1 }
+    if first.properties.generalCategory == .nonspacingMark || first.properties.generalCategory == .enclosingMark
+      || first.properties.generalCategory == .format
+    {
+      return 0
+    }
+    let isEmoji = first.properties.isEmojiPresentation || character.unicodeScalars.contains("\u{FE0F}")
+    return isEmoji || isWide(first.value) ? 2 : 1
+  }
+
+  private static func isWide(_ value: UInt32) -> Bool {
+    switch value {
+    case 0x1100...0x115F, 0x2E80...0x303E, 0x3041...0x33FF, 0x3400...0x4DBF, 0x4E00...0x9FFF, 0xA000...0xA4CF,
+      0xA960...0xA97C, 0xAC00...0xD7A3, 0xF900...0xFAFF, 0xFE30...0xFE6F, 0xFF00...0xFF60, 0xFFE0...0xFFE6,
+      0x17000...0x18AFF, 0x1B000...0x1B2FF, 0x20000...0x3FFFD:
+      true
+    default: false
+    }
+  }
+
+  /// The text cut to `width` columns with "…" for what is missing, at its end or, for paths, at its start.
+  static func cut(_ text: String, to width: Int, keepingEnd: Bool) -> String {
+    guard of(text) > width else { return text }
+    guard width > 1 else { return width == 1 ? "…" : "" }
+    var kept: [Character] = []
+    var used = 1
+    for character in keepingEnd ? Array(text.reversed()) : Array(text) {
+      let columns = of(character)
+      guard used + columns <= width else { break }
+      kept.append(character)
+      used += columns
+    }
+    return keepingEnd ? "…" + String(kept.reversed()) : String(kept) + "…"
+  }
+}

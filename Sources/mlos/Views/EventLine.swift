@@ -1,0 +1,44 @@
+import Glibc
+import Wire
+
+/// One event of `mlos events` as text.
+enum EventLine {
+  /// Kinds the API names; `--kind` accepts no others.
+  static let kinds = [
+    "attached", "adopted", "dlopen", "loaded", "dlclose", "unloaded", "kept", "fork", "exec", "state", "exited", "lost",
+  ]
+
+  /// - Parameter clock: Seconds since 1970 as a time of day.
+  static func text(_ event: EventRow, _ terminal: Terminal, clock: (Double) -> String) -> String {
+    let kind = event.kind.count < 8 ? event.kind + String(repeating: " ", count: 8 - event.kind.count) : event.kind
+    let emphasis: Emphasis =
+      switch event.kind {
+      case "attached", "adopted", "loaded": .good
+      case "unloaded", "exited": .warning
+      case "lost": .bad
+      default: .plain
+      }
+    let what = [event.subject.value, event.package.value.map { "[\($0)]" }, event.detail.value.map { "(\($0))" }]
+    return
+      ([
+        Emphasis.faint.applied(to: clock(event.at), terminal), "\(event.processName)(\(event.pid))",
+        emphasis.applied(to: kind, terminal),
+      ] + what.compactMap { $0 }).joined(separator: "  ")
+  }
+
+  /// Local time with milliseconds: "2026-11-21 09:41:07.123".
+  static func localTime(_ seconds: Double) -> String {
+    guard seconds.isFinite, abs(seconds) < 1e11 else { return "-" }
+    let milliseconds = Int64((seconds * 1000).rounded(.down))
+    var time = time_t(milliseconds >= 0 ? milliseconds / 1000 : (milliseconds - 999) / 1000)
+    var parts = tm()
+    guard localtime_r(&time, &parts) != nil else { return "-" }
+    func padded(_ value: Int32, _ width: Int) -> String {
+      let digits = String(value)
+      return String(repeating: "0", count: max(width - digits.count, 0)) + digits
+    }
+    let rest = Int32(milliseconds - Int64(time) * 1000)
+    return "\(padded(parts.tm_year + 1900, 4))-\(padded(parts.tm_mon + 1, 2))-\(padded(parts.tm_mday, 2)) "
+      + "\(padded(parts.tm_hour, 2)):\(padded(parts.tm_min, 2)):\(padded(parts.tm_sec, 2)).\(padded(rest, 3))"
+  }
+}

@@ -1,0 +1,41 @@
+import Wire
+
+/// `mlos modules PID`.
+struct ModulesView {
+  var answer: ModulesAnswer
+  var order = MemoryOrder.resident
+  var ordering = Ordering()
+
+  func lines(_ terminal: Terminal) -> [String] {
+    let rows = ordering.apply(
+      answer.modules, by: order, memory: \.memory, used: { $0.lastUsedAt.value }, name: \.path)
+    let table = Table(
+      columns: [
+        .text("MODULE", minimum: 16, keepsEnd: true), .text("PACKAGE", minimum: 8, drop: 2), .text("STATE", drop: 4),
+        .number("RESIDENT"), .number("PRIVATE", drop: 3), .number("PROPORTIONAL", drop: 5), .number("OPENED", drop: 7),
+        .number("LAST USED", drop: 1), .text("PINNED BY", drop: 6),
+      ],
+      rows: rows.map { row in
+        [
+          Table.Cell(row.path + (row.isDeleted ? " (deleted)" : "")), Table.Cell(row.package),
+          Table.Cell(row.state, row.state == "loaded" ? .plain : .faint),
+          Table.Cell(Phrases.bytes(row.memory.residentBytes)), Table.Cell(Phrases.bytes(row.memory.privateBytes)),
+          Table.Cell(Phrases.bytes(row.memory.proportionalBytes)), Table.Cell(Phrases.number(row.dlopenCount)),
+          Table.Cell(Phrases.ago(row.lastUsedAt, now: answer.takenAt)), Table.Cell(row.pinnedBy.joined(separator: ", ")),
+        ]
+      })
+    let dropped =
+      answer.modulesDropped > 0
+      ? [Emphasis.warning.applied(to: "\(answer.modulesDropped) more did not fit the agent's table", terminal)] : []
+    return table.lines(terminal) + [Emphasis.faint.applied(to: totals, terminal)] + dropped
+  }
+
+  /// Over every module, shown or not.
+  var totals: String {
+    let loaded = answer.modules.count { $0.state == "loaded" }
+    let memory = answer.modules.map(\.memory)
+    return "\(answer.name) (\(answer.pid)): \(Phrases.count(loaded, "module", "modules")) loaded, "
+      + "\(answer.modules.count - loaded) unloaded, resident \(Phrases.bytes(sum(memory.map(\.residentBytes)))), "
+      + "private \(Phrases.bytes(sum(memory.map(\.privateBytes))))"
+  }
+}
