@@ -109,9 +109,14 @@ public final class AgentListener: @unchecked Sendable {
         logger.error("cannot accept agents", metadata: ["errno": "\(code)", "advice": "raise the limit of open files"])
         return
       case .connection(let connection):
-        guard admission.admits(connection.user), pending < Self.pendingLimit else {
-          refuse(
-            connection, admission.admits(connection.user) ? "too many connections without a HELLO" : "another user's process")
+        guard admission.admits(connection.user) else {
+          refuse(connection, "another user's process")
+          continue
+        }
+        guard pending < Self.pendingLimit else {
+          // No REJECT, which would keep a real agent away for a minute: without an answer it tries again soon.
+          sink.refused(.session)
+          connection.end()
           continue
         }
         let number = nextNumber

@@ -7,6 +7,7 @@ import Model
 import ServiceLifecycle
 import SocketAPI
 import Supervisor
+import UnixSignals
 import Wire
 
 /// Puts the parts together and runs them until a signal, or until an ephemeral supervisor has nothing left to watch.
@@ -75,7 +76,8 @@ struct DaemonService {
       Readiness(
         controlSocket: settings.controlSocket, manager: manager, readyDescriptor: readyDescriptor, logger: logger),
       Reloader(
-        sources: sources, current: current, supervisor: supervisor, output: output, levels: levels, manager: manager,
+        signals: await UnixSignalsSequence(trapping: .sighup), sources: sources, current: current, supervisor: supervisor,
+        output: output, levels: levels, manager: manager,
         logger: logger),
       Releaser(supervisor: supervisor, manager: manager),
     ]
@@ -83,7 +85,7 @@ struct DaemonService {
       services: services.map {
         ServiceGroupConfiguration.ServiceConfiguration(
           service: $0, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup)
-      }, gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "lifecycle"))
+      }, gracefulShutdownSignals: [.sigterm, .sigint], logger: lifecycleLogger)
     configuration.maximumGracefulShutdownDuration = .seconds(5)
     defer {
       listener.stop()
@@ -95,6 +97,12 @@ struct DaemonService {
       logger.notice("ended after waiting 5 s for open requests")
     }
     logger.notice("ended", metadata: ["pid": "\(getpid())"])
+  }
+
+  /// Warnings only: below, the library logs whole services, this process's environment included.
+  private var lifecycleLogger: Logger {
+    let (output, levels) = (output, LogLevels(.warning))
+    return Logger(label: "lifecycle") { OutputLogHandler(output: output, label: $0, levels: levels) }
   }
 
   static func observeInterval(_ settings: Settings) -> Double? {

@@ -89,6 +89,8 @@ struct Readiness: Service {
 
 /// SIGHUP: the configuration is read again and the log file opened anew. A bad configuration changes nothing.
 struct Reloader: Service {
+  /// Trapped before anyone is told that the daemon is ready: untrapped, the signal would end it.
+  let signals: UnixSignalsSequence
   let sources: ConfigurationSources
   let current: CurrentSettings
   let supervisor: Supervisor
@@ -99,7 +101,7 @@ struct Reloader: Service {
 
   func run() async throws {
     await cancelWhenGracefulShutdown {
-      for await _ in await UnixSignalsSequence(trapping: .sighup) {
+      for await _ in signals {
         manager.notify("RELOADING=1\nMONOTONIC_USEC=\(currentMoment().monotonic / 1_000)")
         await reload()
         manager.notify("READY=1")

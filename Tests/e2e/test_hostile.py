@@ -75,7 +75,7 @@ def send(connection: socket.socket, packet: bytes, descriptors: list[int]) -> No
 def answer(connection: socket.socket) -> str:
     try:
         packet = connection.recv(4096)
-    except ConnectionResetError:
+    except (ConnectionResetError, BrokenPipeError):
         return "end"
     if not packet:
         return "end"
@@ -251,7 +251,15 @@ class Hostile(Case):
         finally:
             for made in silent:
                 made.close()
-        self.accepted(header())
+
+        def welcome() -> bool:
+            with connect(self.watch.socket) as connection:
+                descriptor = segment(header())
+                send(connection, hello(), [descriptor])
+                os.close(descriptor)
+                return answer(connection) == "welcome"
+
+        until("room for an agent", welcome)
 
     def test_stream_of_sessions_leaks_no_descriptor(self) -> None:
         def descriptors() -> int:
