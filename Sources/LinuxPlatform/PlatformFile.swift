@@ -38,31 +38,26 @@ public struct OpenFile: ~Copyable, Sendable {
     buffer.removeLast(buffer.count - filled)
     return buffer
   }
+}
 
-  /// Exactly `count` bytes at `offset`, or `malformed` where the file ends before.
-  func bytes(at offset: UInt64, count: Int, _ context: @autoclosure () -> String) throws(PlatformError) -> [UInt8] {
-    let bytes = try bytes(at: offset, upTo: count, context())
-    guard bytes.count == count else { throw PlatformError(.malformed, context: "\(context()): the file ends early") }
-    return bytes
+/// pread(2): at most `count` bytes at `offset`; fewer only where the file ends. The caller has bounded `count`.
+func positionedBytes(
+  _ descriptor: Int32, at offset: UInt64, upTo count: Int, _ context: @autoclosure () -> String
+) throws(PlatformError) -> [UInt8] {
+  guard let start = off_t(exactly: offset), !start.addingReportingOverflow(count).overflow else {
+    throw PlatformError(.malformed, context: "\(context()): offset \(offset)")
   }
-
-  /// At most `count` bytes at `offset`; fewer only where the file ends.
-  func bytes(at offset: UInt64, upTo count: Int, _ context: @autoclosure () -> String) throws(PlatformError) -> [UInt8] {
-    guard let start = off_t(exactly: offset), !start.addingReportingOverflow(count).overflow else {
-      throw PlatformError(.malformed, context: "\(context()): offset \(offset)")
+  var buffer = [UInt8](repeating: 0, count: count)
+  var filled = 0
+  while filled < count {
+    let got = try retryingCall(context()) {
+      buffer.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress! + filled, count - filled, start + filled) }
     }
-    var buffer = [UInt8](repeating: 0, count: count)
-    var filled = 0
-    while filled < count {
-      let got = try retryingCall(context()) {
-        buffer.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress! + filled, count - filled, start + filled) }
-      }
-      if got == 0 { break }
-      filled += got
-    }
-    buffer.removeLast(count - filled)
-    return buffer
+    if got == 0 { break }
+    filled += got
   }
+  buffer.removeLast(count - filled)
+  return buffer
 }
 
 /// open(2), close-on-exec and never a controlling terminal.

@@ -65,7 +65,8 @@ extension ProcFS {
       if error.code == .notPermitted { return "" }
       throw error
     }
-    var bytes = try file.bytes(at: 0, upTo: Self.commandLineLimit, "read \(root)/\(pid)/cmdline")
+    var bytes = try positionedBytes(
+      file.descriptor, at: 0, upTo: Self.commandLineLimit, "read \(root)/\(pid)/cmdline")
     while bytes.last == 0 { bytes.removeLast() }
     let line = printable(bytes.map { $0 == 0 ? 0x20 : $0 })
     guard line.utf8.count > Self.commandLineLimit else { return line }
