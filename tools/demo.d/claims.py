@@ -1,0 +1,78 @@
+"""What the demo claims about `mlos packages --json`, checked against the kernel's own figures."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+LEAST_NAMED = 0.95  # of a process's file-backed resident bytes
+MOST_APART = 0.01  # between a sum over packages and smaps
+NAMED_KINDS = ("python", "system", "program")  # `file` and `runtime` name no package a user could know
+
+
+@dataclass
+class Smaps:
+    """Sums over /proc/PID/smaps, in bytes."""
+
+    resident: int = 0
+    anonymous: int = 0
+    file_backed: int = 0
+
+    @staticmethod
+    def read(pid: int) -> Smaps:
+        sums = Smaps()
+        has_file = False
+        resident = 0
+        for line in Path(f"/proc/{pid}/smaps").read_text(errors="replace").splitlines():
+            if header := re.match(r"[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ (\d+)", line):
+                has_file = header[1] != "0"
+                continue
+            key, _, value = line.partition(":")
+            if key == "Rss":
+                resident = int(value.split()[0]) << 10
+                sums.resident += resident
+            elif key == "Anonymous":
+                anonymous = int(value.split()[0]) << 10
+                sums.anonymous += anonymous
+                if has_file:
+                    sums.file_backed += resident - anonymous
+        return sums
+
+
+@dataclass
+class Claim:
+    words: str
+    holds: bool
+
+
+def apart(left: int, right: int) -> float:
+    return abs(left - right) / max(left, right, 1)
+
+
+def check(packages: dict[str, Any], pid: int, kernel: Smaps) -> list[Claim]:
+    """The claims about one process. `kernel` is a reading from the same moment, as the process is idle."""
+    coverage = next((one for one in packages["processes"] if one["pid"] == pid), None)
+    if coverage is None:
+        return [Claim(f"{pid} is listed by mlos packages", False)]
+    holders = [(row["kind"], holder["memory"]) for row in packages["packages"] for holder in row["holders"] if holder["pid"] == pid]
+    file_backed = sum(memory["resident_bytes"] - memory["anonymous_bytes"] for _, memory in holders)
+    named = sum(memory["resident_bytes"] - memory["anonymous_bytes"] for kind, memory in holders if kind in NAMED_KINDS)
+    share = named / max(kernel.file_backed, 1)
+    everything = sum(memory["resident_bytes"] for _, memory in holders) + coverage["anonymous_resident_bytes"]
+
+    def agrees(what: str, ours: int, kernels: int) -> Claim:
+        return Claim(f"{what} {mib(ours)}, smaps {mib(kernels)} ({apart(ours, kernels):.2%} apart)",
+                     apart(ours, kernels) <= MOST_APART)
+
+    return [
+        Claim(f"{share:.1%} of its file-backed resident bytes belong to named packages", share >= LEAST_NAMED),
+        agrees("file-backed bytes of its packages", file_backed, kernel.file_backed),
+        agrees("packages and anonymous memory", everything, kernel.resident),
+        agrees("resident bytes", coverage["memory"]["resident_bytes"], kernel.resident),
+    ]
+
+
+def mib(count: int | None) -> str:
+    return "not known" if count is None else f"{count / 2**20:.1f} MiB"

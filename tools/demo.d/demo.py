@@ -1,0 +1,190 @@
+"""The demo's story: three servers under the agent, what MLOS sees of them, and proof that they did not notice.
+
+Run by tools/demo, which installs and builds what it needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import claims
+import session
+from claims import Smaps, mib
+from session import Failure, Server
+
+COLOURS = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+LONGEST_EXCERPT = 18  # lines shown of one command
+
+
+def bold(text: str) -> str:
+    return f"\033[1m{text}\033[0m" if COLOURS else text
+
+
+def say(text: str = "") -> None:
+    print(text, flush=True)
+
+
+@contextmanager
+def step(title: str) -> Iterator[None]:
+    say(f"\n{bold(title)}")
+    began = time.monotonic()
+    yield
+    say(f"  ({time.monotonic() - began:.1f} s)")
+
+
+class CommandLine:
+    """`mlos` against the demo's supervisor."""
+
+    def __init__(self, binaries: Path, socket: Path, directory: Path) -> None:
+        self.program = binaries / "mlos"
+        self.socket = socket
+        self.directory = directory
+
+    def run(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [self.program, *arguments, "--socket", self.socket], env=session.environment(self.directory),
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        if done.returncode != 0:
+            raise Failure(f"mlos {' '.join(arguments)} ended with status {done.returncode}: {done.stderr.decode()[-1000:]}")
+        return done.stdout.decode()
+
+    def show(self, caption: str, *arguments: str) -> None:
+        """Prints the command as a user would type it and the first lines it prints."""
+        say(f"\n  {caption}\n  {bold('$ mlos ' + ' '.join(arguments))}")
+        lines = self.run(*arguments).splitlines()
+        for line in lines[:LONGEST_EXCERPT]:
+            say(f"  {line}")
+        if len(lines) > LONGEST_EXCERPT:
+            say(f"  ... {len(lines) - LONGEST_EXCERPT} lines more")
+
+    def json(self, *arguments: str) -> dict[str, Any]:
+        text = self.run(*arguments, "--json")
+        (self.directory / f"{'-'.join(arguments)}.json").write_text(text)
+        return json.loads(text)
+
+
+def memory_rows(command_line: CommandLine, running: list[Server]) -> dict[int, dict[str, Any]]:
+    rows = {row["pid"]: row for row in command_line.json("ps")["processes"]}
+    for server in running:
+        if server.pid not in rows:
+            raise Failure(f"mlos ps does not list the {server.program.name} server, PID {server.pid}")
+        row = rows[server.pid]
+        if row["source"] != "agent" or row["agent_state"] != "active":
+            raise Failure(f"the agent in {server.program.name} is {row['agent_state']}: {row['agent_reason']}")
+    return rows
+
+
+def show_memory(running: list[Server], before: dict[int, dict[str, Any]], after: dict[int, dict[str, Any]]) -> None:
+    say(f"\n  {'':12} {'resident, started':>18} {'after requests':>16} {'live heap, started':>20} {'after requests':>16}")
+    for server in running:
+        early, late = before[server.pid], after[server.pid]
+        say(f"  {server.program.name:12} {mib(early['resident_bytes']):>18} {mib(late['resident_bytes']):>16} "
+            f"{mib(early['live_heap_bytes']):>20} {mib(late['live_heap_bytes']):>16}")
+
+
+def ask(running: list[Server]) -> dict[str, str]:
+    """Every request of every server, in order; the hash of all answers by server."""
+    for server in running:
+        session.ask_everything(server)
+        times = sorted(server.milliseconds)
+        say(f"  {server.program.name:12} {len(times)} answers, median {times[len(times) // 2]:.1f} ms   "
+            f"{json.dumps(server.first_answer)[:60]}...")
+    return {server.program.name: server.body_hash.hexdigest() for server in running}
+
+
+def check_claims(command_line: CommandLine, running: list[Server]) -> None:
+    packages = command_line.json("packages")
+    broken = []
+    for server in running:
+        for claim in claims.check(packages, server.pid, Smaps.read(server.pid)):
+            say(f"  {'ok  ' if claim.holds else 'FAIL'} {server.program.name}: {claim.words}")
+            if not claim.holds:
+                broken.append(claim.words)
+    if broken:
+        raise Failure(f"{len(broken)} claims about memory do not hold, see FAIL above")
+
+
+def compare(watched: dict[str, str], plain: dict[str, str]) -> None:
+    for name in plain:
+        same = watched[name] == plain[name]
+        say(f"  {'ok  ' if same else 'FAIL'} {name:12} with the agent    sha256 {watched[name]}")
+        say(f"       {'':12} without the agent sha256 {plain[name]}")
+    if watched != plain:
+        raise Failure("answers with and without the agent differ")
+
+
+def watch(options: argparse.Namespace, wanted: list[session.Program]) -> dict[str, str]:
+    with session.supervisor(options.binaries, options.directory) as socket:
+        command_line = CommandLine(options.binaries, socket, options.directory)
+        prefix = [str(options.binaries / "mlos"), "run", "--socket", str(socket), "--"]
+        say(f"\n{bold('Three programs start under the agent, none of them changed')}")
+        with session.servers(wanted, prefix, options.models, options.directory, "watched") as running:
+            for server in running:
+                say(f"  PID {server.pid:<8} {server.program.name:12} {server.program.does}, ready in {server.start_seconds:.1f} s")
+            before = memory_rows(command_line, running)
+            with step(f"Each answers {options.requests} requests"):
+                hashes = ask(running)
+            after = memory_rows(command_line, running)
+            with step("What MLOS sees"):
+                show_memory(running, before, after)
+                scorer = str(running[-1].pid)
+                command_line.show("The processes, what they hold and how their heaps move:", "ps")
+                command_line.show("Memory by package, over all processes:", "packages")
+                command_line.show("The packages of one process:", "packages", "--pid", scorer)
+                command_line.show("Its shared libraries, largest first:", "modules", scorer, "--limit", "8")
+                command_line.show("What happened, newest last:", "events", "--limit", "8")
+                command_line.show("What works on this machine, and how to mend what does not:", "doctor")
+            with step("The figures against the kernel's"):
+                check_claims(command_line, running)
+    return hashes
+
+
+def nothing_left(directory: Path) -> None:
+    processes = session.left_processes(directory)
+    sockets = [str(path) for path in directory.iterdir() if path.is_socket() or path.is_fifo()]
+    listening = [line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines() if str(directory) in line]
+    for what, found in (("processes", processes), ("socket files", sockets), ("open sockets", listening)):
+        say(f"  {'FAIL' if found else 'ok  '} {what} left: {', '.join(found) or 'none'}")
+    if processes or sockets or listening:
+        raise Failure("the demo left something behind")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--binaries", type=Path, required=True)
+    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--directory", type=Path, required=True)
+    parser.add_argument("--requests", type=int, default=40)
+    options = parser.parse_args()
+    for signal_number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signal_number, lambda *_: sys.exit(1))  # unwinds, and so ends what was started
+    wanted = session.programs(options.requests)
+    began = time.monotonic()
+    try:
+        watched = watch(options, wanted)
+        with step("The same requests to the same programs without the agent"):
+            with session.servers(wanted, [], options.models, options.directory, "plain") as running:
+                plain = ask(running)
+        with step("Answers are byte-equal"):
+            compare(watched, plain)
+        with step("Nothing is left"):
+            nothing_left(options.directory)
+    except Failure as problem:
+        say(f"\n{bold('FAILED')}: {problem}")
+        return 1
+    say(f"\n{bold('All claims hold')}, in {time.monotonic() - began:.0f} s.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
