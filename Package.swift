@@ -99,7 +99,13 @@ let package = Package(
       name: "LinuxPlatformTests", dependencies: ["LinuxPlatform", "Model", "CLinux", "CAgentABI", "TestKit"],
       swiftSettings: strict),
     .testTarget(name: "SupervisorTests", dependencies: ["Supervisor", "Model", "TestKit"], swiftSettings: strict),
-    .testTarget(name: "CommandLineTests", dependencies: ["mlos", "Wire", "Model"], swiftSettings: strict),
+    .testTarget(
+      name: "CommandLineTests",
+      dependencies: [
+        "mlos", "Client", "Wire", "Model", "Config", .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ],
+      swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .gnu11
