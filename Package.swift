@@ -107,7 +107,13 @@ let package = Package(
       name: "SupervisorTests",
       dependencies: ["Supervisor", "Model", "TestKit", .product(name: "Logging", package: "swift-log")],
       swiftSettings: strict),
-    .testTarget(name: "CommandLineTests", dependencies: ["mlos", "Wire", "Model"], swiftSettings: strict),
+    .testTarget(
+      name: "CommandLineTests",
+      dependencies: [
+        "mlos", "Client", "Wire", "Model", "Config", .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ],
+      swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .gnu11

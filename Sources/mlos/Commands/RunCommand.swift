@@ -35,6 +35,8 @@ struct RunCommand: ParsableCommand {
   /// The program and its arguments; the parser leaves a `--` before them in place.
   static func program(_ captured: [String]) throws -> [String] {
     let isSeparated = captured.first == "--"
+    // What comes before the program is captured with it.
+    if let word = captured.first, word == "--help" || word == "-h" { throw CleanExit.helpRequest(RunCommand.self) }
     let program = isSeparated ? Array(captured.dropFirst()) : captured
     guard let name = program.first else { throw ValidationError("a program to run is missing") }
     if !isSeparated, name.hasPrefix("-") {
