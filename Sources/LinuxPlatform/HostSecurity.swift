@@ -25,19 +25,27 @@ extension HostInspector {
     else {
       return Finding(id: "privileges", subject: subject, verdict: .unknown, found: "\(procRoot)/self/status is not readable")
     }
-    // Bit numbers of capability.h; each is what an action on other users' processes asks for.
-    let wanted = [("CAP_SYS_PTRACE", 19), ("CAP_SYS_NICE", 23), ("CAP_SYS_RESOURCE", 24)]
-    let missing = wanted.filter { set >> UInt64($0.1) & 1 == 0 }.map(\.0)
+    // Bit numbers of capability.h, and what does not work without each.
+    let wanted = [
+      ("CAP_SYS_PTRACE", 19, "only processes of this user, with no more rights than this one, can be read"),
+      ("CAP_SYS_NICE", 23, "other processes' memory cannot be paged out"),
+      ("CAP_SYS_RESOURCE", 24, "limits cannot be raised and, before Linux 6.6, no pressure triggers set"),
+    ]
+    let missing = wanted.filter { set >> UInt64($0.1) & 1 == 0 }
     let user = probes.user()
+    let who = user == 0 ? "root" : "user \(user)"
     guard !missing.isEmpty else {
       return Finding(
-        id: "privileges", subject: subject, verdict: .works,
-        found: (user == 0 ? "root, " : "user \(user), ") + wanted.map(\.0).joined(separator: ", "))
+        id: "privileges", subject: subject, verdict: .works, found: "\(who), " + wanted.map(\.0).joined(separator: ", "))
     }
+    let names = missing.map(\.0)
     return Finding(
-      id: "privileges", subject: subject, verdict: .limited, found: "user \(user) without " + missing.joined(separator: ", "),
-      consequence: "only this user's processes are seen, and other processes' memory cannot be paged out",
-      remedy: "run the supervisor as root: systemctl enable --now mlosd")
+      id: "privileges", subject: subject, verdict: .limited, found: "\(who) without " + names.joined(separator: ", "),
+      consequence: missing.map(\.2).joined(separator: "; "),
+      remedy: user == 0
+        ? "keep them where the supervisor is started: AmbientCapabilities= of a unit, docker run --cap-add="
+          + names.map { String($0.dropFirst(4)) }.joined(separator: " --cap-add=")
+        : "run the supervisor as root")
   }
 
   func openFiles() -> Finding {

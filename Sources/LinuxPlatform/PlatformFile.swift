@@ -26,7 +26,7 @@ public struct OpenFile: ~Copyable, Sendable {
     while true {
       if filled == buffer.count {
         guard filled <= limit else { throw PlatformError(.tooLarge, context: "\(context()) (more than \(limit) bytes)") }
-        buffer.append(contentsOf: repeatElement(0, count: min(buffer.count, limit + 1 - buffer.count)))
+        buffer += [UInt8](repeating: 0, count: min(buffer.count, limit + 1 - buffer.count))
       }
       let count = try retryingCall(context()) {
         buffer.withUnsafeMutableBytes { read(descriptor, $0.baseAddress! + filled, $0.count - filled) }

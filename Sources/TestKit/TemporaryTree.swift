@@ -12,7 +12,7 @@ public final class TemporaryTree: Sendable {
     path = String(cString: made)
   }
 
-  deinit { Self.remove(path) }
+  deinit { Self.remove(path, in: AT_FDCWD) }
 
   /// Writes a file and the directories above it.
   public func write(_ relative: String, _ text: String) { write(relative, Array(text.utf8)) }
@@ -46,25 +46,18 @@ public final class TemporaryTree: Sendable {
     guard symlink(target, "\(path)/\(relative)") == 0 else { fatalError("symlink \(relative): errno \(errno)") }
   }
 
-  private static func remove(_ path: String) {
-    // nftw is not usable from Swift without a C callback context; trees of tests are small and this is the whole need.
-    var status = stat()
-    guard lstat(path, &status) == 0 else { return }
-    guard status.st_mode & S_IFMT == S_IFDIR else {
-      unlink(path)
-      return
+  /// By descriptor, one name at a time: paths in a tree may be longer than the system takes in one call.
+  private static func remove(_ name: UnsafePointer<CChar>, in parent: Int32) {
+    if unlinkat(parent, name, 0) == 0 { return }
+    let directory = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+    guard directory >= 0, let stream = fdopendir(directory) else { return }
+    var names: [[CChar]] = []
+    while let entry = readdir(stream) {
+      let bytes = withUnsafeBytes(of: &entry.pointee.d_name) { $0.prefix { $0 != 0 }.map { CChar(bitPattern: $0) } }
+      if bytes != [0x2E], bytes != [0x2E, 0x2E] { names.append(bytes + [0]) }
     }
-    if let stream = opendir(path) {
-      var names: [String] = []
-      while let entry = readdir(stream) {
-        let name = withUnsafePointer(to: &entry.pointee.d_name) {
-          $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-        }
-        if name != ".", name != ".." { names.append(name) }
-      }
-      closedir(stream)
-      for name in names { remove("\(path)/\(name)") }
-    }
-    rmdir(path)
+    for name in names { remove(name, in: directory) }
+    closedir(stream)
+    unlinkat(parent, name, AT_REMOVEDIR)
   }
 }

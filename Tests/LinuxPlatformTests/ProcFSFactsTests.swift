@@ -1,12 +1,14 @@
-import LinuxPlatform
+import Glibc
 import Model
 import TestKit
 import Testing
 
+@testable import LinuxPlatform
+
 @Suite struct ProcFSFactsTests {
   @Test(
     "A name with blanks, parentheses or line feeds does not shift the fields behind it",
-    arguments: ["a) R 1 (b", "x\ny", "Uid:\t0\t0", "", ")", "((", "a\\nb", "tab\there"])
+    arguments: ["a) R 1 (b", "x\ny", "Uid:\t0\t0", "", ")", "((", "a\\nb", "tab\there", "\nUid:\t0\t0\t0"])
   func nastyNames(name: String) throws {
     let proc = FakeProc()
     var process = FakeProcess(pid: 42)
@@ -26,5 +28,106 @@ import Testing
     #expect(facts.seccomp == 2)
     #expect(facts.commandLine == "program --flag")
     #expect(facts.resident == Bytes(100 * ProcFS.pageSize))
+    let quick = try ProcFS(root: proc.root).quickFacts(of: 42)
+    #expect(quick.identity == facts.identity)
+    #expect(quick.resident == facts.resident)
   }
+
+  @Test(
+    "A stat, statm or status that is cut off, absurd or overflowing is refused as malformed",
+    arguments: [
+      ("stat", ""), ("stat", "42"), ("stat", "42 (a"), ("stat", "42 (a)"), ("stat", "42 (a) S"), ("stat", "42 )a( S 1 1"),
+      ("stat", "42 (a) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18"),
+      ("stat", "42 (a) S 99999999999 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20"),
+      ("stat", "42 (a) S 1 2 3 4 5 6 7 8 9 10 18446744073709551615 1 13 14 15 16 17 18 19 20"),
+      ("stat", "42 (a) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 99999999999999999999999 20"),
+      ("statm", ""), ("statm", "1 2"), ("statm", "18446744073709551615 1 1"), ("statm", "-1 1 1"),
+      ("status", "Name:\tx\n"), ("status", "Uid:\t1\n"), ("status", "Uid:\t1\t99999999999\n"),
+      ("status", "Uid:\t1\t1\nRssAnon:\t18446744073709551615 kB\n"), ("status", "Uid:\t1\t1\nSeccomp:\t9999\n"),
+    ])
+  func absurdFiles(file: String, text: String) {
+    let proc = FakeProc()
+    proc.add(FakeProcess(pid: 42))
+    proc.tree.write("42/\(file)", text)
+    #expect(code { try ProcFS(root: proc.root).facts(of: 42) } == .malformed)
+  }
+
+  @Test("A long command line is cut, control characters are escaped")
+  func commandLine() throws {
+    let proc = FakeProc()
+    var process = FakeProcess(pid: 42)
+    process.arguments = ["a\u{1B}[2J", String(repeating: "é", count: 5000)]
+    proc.add(process)
+    let line = try ProcFS(root: proc.root).facts(of: 42).commandLine
+    #expect(line.hasPrefix("a\\x1b[2J éé"))
+    #expect(line.utf8.count <= 4096)
+    #expect(line.utf8.count > 4000)
+  }
+
+  @Test("This process is described as it is")
+  func ownProcess() throws {
+    let files = ProcFS()
+    #expect(try files.pids().contains(getpid()))
+    let facts = try files.facts(of: getpid())
+    #expect(facts.parent == getppid())
+    #expect(facts.user == geteuid())
+    #expect(facts.resident > .mebibytes(1))
+    #expect(facts.threads >= 1)
+    #expect(facts.executable?.isEmpty == false)
+    #expect(try files.identity(of: getpid()) == facts.identity)
+    #expect(try files.processorTicks(of: getpid()) >= facts.processorTicks)
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    let age = Double(now.tv_sec) - ProcFS.secondsSince1970(startTicks: facts.identity.startTicks)
+    #expect(age > -2 && age < 86_400)
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    let monotonic = UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
+    clock_gettime(CLOCK_REALTIME, &now)
+    #expect(abs(ProcFS.secondsSince1970(monotonicNanoseconds: monotonic) - Double(now.tv_sec)) < 5)
+  }
+
+  @Test("Every question about an ended process is answered with gone")
+  func ended() throws {
+    let child = try #require(ChildProcess(["cat"]))
+    let files = ProcFS()
+    let directory = try files.directory(of: child.pid)
+    child.end()
+    #expect(code { try files.facts(of: child.pid) } == .gone)
+    #expect(code { try files.quickFacts(of: child.pid) } == .gone)
+    #expect(code { try files.identity(of: child.pid) } == .gone)
+    #expect(code { try files.processorTicks(of: child.pid) } == .gone)
+    #expect(code { try files.rollup(of: child.pid) } == .gone)
+    #expect(code { try files.mappings(of: child.pid) } == .gone)
+    #expect(code { try files.clearReferenced(of: child.pid) } == .gone)
+    // Ended between two reads of one call.
+    #expect(code { try files.contents("smaps", directory, child.pid) } == .gone)
+  }
+
+  @Test("Without the right to look the kernel's refusal is told, and what may be read still is")
+  func refused() throws {
+    guard geteuid() == 0 else {
+      print("skipped: giving up capabilities to be refused needs root")
+      return
+    }
+    let child = try #require(ChildProcess(["cat"]))
+    child.write("x")
+    #expect(child.read() == "x")
+    let codes = withoutCapabilities {
+      let files = ProcFS()
+      return [
+        code { try files.mappings(of: child.pid) }, code { try files.rollup(of: child.pid) },
+        code { try files.openFile(of: child.pid, path: Array("/etc/passwd".utf8)) },
+      ] + ((try? files.facts(of: child.pid).executable) == nil ? [] : [.failed])
+    }
+    #expect(codes == [.notPermitted, .notPermitted, .notPermitted])
+    #expect(withoutCapabilities { (try? ProcFS().facts(of: child.pid))?.parent } == getpid())
+  }
+}
+
+/// The code of the error `body` ends with, nil for none.
+func code<Value: ~Copyable>(_ body: () throws -> Value) -> PlatformError.Code? {
+  do {
+    _ = try body()
+    return nil
+  } catch { return (error as? PlatformError)?.code }
 }
