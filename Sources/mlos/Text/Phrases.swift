@@ -13,6 +13,7 @@ enum Phrases {
   static func ago(_ then: Known<Double>, now: Double) -> String {
     guard let then = then.value else { return "not seen" }
     let elapsed = now - then
+    guard elapsed.isFinite else { return "-" }
     return elapsed < 1 ? "now" : "\(duration(elapsed)) ago"
   }
 

@@ -1,0 +1,95 @@
+import Foundation
+import Testing
+
+@testable import mlos
+
+@Suite struct RunTests {
+  @Test(
+    "the agent comes first in LD_PRELOAD, once, and the rest stays",
+    arguments: [
+      (nil, "/a/libmlosagent.so"), ("", "/a/libmlosagent.so"), ("/x.so", "/a/libmlosagent.so:/x.so"),
+      ("/x.so:/y.so", "/a/libmlosagent.so:/x.so:/y.so"), ("/x.so /y.so", "/a/libmlosagent.so:/x.so:/y.so"),
+      ("/a/libmlosagent.so", "/a/libmlosagent.so"), ("/x.so:/old/libmlosagent.so:/y.so", "/a/libmlosagent.so:/x.so:/y.so"),
+      ("::/x.so::", "/a/libmlosagent.so:/x.so"), ("/x/notlibmlosagent.so", "/a/libmlosagent.so:/x/notlibmlosagent.so"),
+    ] as [(String?, String)])
+  func preload(existing: String?, expected: String) {
+    #expect(AgentLibrary.preload(agent: "/a/libmlosagent.so", existing: existing) == expected)
+    #expect(AgentLibrary.preload(agent: "/a/libmlosagent.so", existing: expected) == expected)
+  }
+
+  @Test("without the agent", arguments: [(nil, nil), ("/a/libmlosagent.so", nil), ("/x.so:/a/libmlosagent.so", "/x.so")] as [(String?, String?)])
+  func withoutAgent(existing: String?, expected: String?) { #expect(AgentLibrary.withoutAgent(existing) == expected) }
+
+  @Test(
+    "the agent's library: named, or beside the command, or installed",
+    arguments: [
+      ("/o.so", "/v.so", ["/o.so", "/v.so"], "/o.so"), (nil, "/v.so", ["/v.so", "/usr/bin/libmlosagent.so"], "/v.so"),
+      ("/gone.so", nil, ["/usr/bin/libmlosagent.so"], nil), (nil, "", ["/usr/lib/mlos/libmlosagent.so"], "/usr/lib/mlos/libmlosagent.so"),
+      (nil, nil, ["/usr/bin/../lib/mlos/libmlosagent.so", "/usr/lib/mlos/libmlosagent.so"], "/usr/bin/../lib/mlos/libmlosagent.so"),
+      (nil, nil, ["/usr/lib/m/mlos/libmlosagent.so"], "/usr/lib/m/mlos/libmlosagent.so"), (nil, nil, [], nil),
+      ("/a b.so", nil, ["/a b.so"], nil), ("/a:b.so", nil, ["/a:b.so"], nil),
+    ] as [(String?, String?, [String], String?)])
+  func library(option: String?, variable: String?, existing: [String], expected: String?) {
+    let candidates = AgentLibrary.candidates(executable: "/usr/bin/mlos", architecture: "m")
+    let chosen = AgentLibrary.choose(option: option, variable: variable, candidates: candidates) { existing.contains($0) }
+    #expect((try? chosen.get()) == expected)
+  }
+
+  @Test("the environment keeps its bytes, its order and what is not named") func environment() {
+    let bytes = [Array("A=1".utf8), [0x42, 0x3D, 0xFF], Array("LD_PRELOAD=/x".utf8), Array("LD_PRELOAD=/y".utf8), Array("C".utf8)]
+    func set(_ changes: [(String, String?)]) -> [[UInt8]] { ProcessImage.environment(bytes, setting: changes) }
+    #expect(set([]) == bytes)
+    #expect(set([("LD_PRELOAD", "/a"), ("N", "")]) == [bytes[0], bytes[1], Array("LD_PRELOAD=/a".utf8), bytes[4], Array("N=".utf8)])
+    #expect(set([("A", nil)]) == Array(bytes.dropFirst()))
+  }
+
+  @Test(
+    "a program is found as execvp finds it",
+    arguments: [
+      ("sh", "/bin:/usr/bin", .found("/bin/sh")), ("tool", "/bin:/usr/bin", .found("/usr/bin/tool")),
+      ("data", "/bin:/usr/bin", .notExecutable("/bin/data")), ("gone", "/bin", .notFound), ("", "/bin", .notFound),
+      ("/bin/sh", nil, .found("/bin/sh")), ("sh", nil, .found("/bin/sh")), ("./here", "/bin", .found("./here")),
+      ("here", ":/bin", .found("./here")), ("here", "/bin", .notFound), ("/bin/data", nil, .notExecutable("/bin/data")),
+    ] as [(String, String?, ProgramSearch.Finding)])
+  func search(name: String, path: String?, expected: ProgramSearch.Finding) {
+    let files: [String: ProgramSearch.FileState] = [
+      "/bin/sh": .executable, "/usr/bin/tool": .executable, "/bin/tool": .notExecutable, "/bin/data": .notExecutable,
+      "./here": .executable,
+    ]
+    #expect(ProgramSearch.find(name, path: path) { files[$0] ?? .missing } == expected)
+  }
+
+  @Test(
+    "what follows the options is the program's",
+    arguments: [
+      (["--", "a", "--b"], ["a", "--b"]), (["a", "--", "b"], ["a", "--", "b"]), (["--", "--"], ["--"]), (["a"], ["a"]),
+      (["--", "-x"], ["-x"]), (["-x"], nil), (["--"], nil), ([], nil),
+    ] as [([String], [String]?)])
+  func arguments(captured: [String], expected: [String]?) { #expect((try? RunCommand.program(captured)) == expected) }
+
+  @Test("a supervisor of its own gets what it needs to know") func supervisor() {
+    #expect(
+      EmbeddedSupervisor.arguments(socket: "/s", keepAlive: false) == ["mlosd", "--ephemeral", "--socket", "/s", "--ready-fd", "3"])
+    #expect(EmbeddedSupervisor.arguments(socket: "/s", keepAlive: true) == ["mlosd", "--socket", "/s", "--ready-fd", "3"])
+    #expect(
+      EmbeddedSupervisor.candidates(executable: "/opt/bin/mlos", path: "/a:rel::/b").prefix(5)
+        == ["/opt/bin/mlosd", "/opt/bin/../sbin/mlosd", "/opt/bin/../libexec/mlos/mlosd", "/a/mlosd", "/b/mlosd"])
+  }
+
+  @Test("the byte is ready, the end of the pipe is failure, nothing is overdue") func readiness() {
+    func outcome(_ bytes: [UInt8], closing: Bool, patience: Duration = .seconds(60)) -> EmbeddedSupervisor.Readiness {
+      var ends: [Int32] = [0, 0]
+      guard pipe(&ends) == 0 else { return .overdue }
+      defer { close(ends[0]) }
+      if !bytes.isEmpty { _ = write(ends[1], bytes, bytes.count) }
+      if closing { close(ends[1]) }
+      defer { if !closing { close(ends[1]) } }
+      return EmbeddedSupervisor.awaitReady(ends[0], patience: patience)
+    }
+    #expect(outcome(Array("1".utf8), closing: false) == .ready)
+    #expect(outcome(Array("1".utf8), closing: true) == .ready)
+    #expect(outcome([], closing: true) == .closed)
+    #expect(outcome(Array("0".utf8), closing: false) == .closed)
+    #expect(outcome([], closing: false, patience: .milliseconds(1)) == .overdue)
+  }
+}

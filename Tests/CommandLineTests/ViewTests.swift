@@ -1,0 +1,127 @@
+import Foundation
+import Model
+import Testing
+import Wire
+
+@testable import Client
+@testable import mlos
+
+@Suite struct ViewTests {
+  static func fixture<Answer: Decodable>(_ name: String) throws -> Answer {
+    let file = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appending(path: "Fixtures/wire/\(name).json")
+    return try Coding.decoder().decode(Answer.self, from: Data(contentsOf: file))
+  }
+
+  @Test("ps") func processes() throws {
+    #expect(
+      ProcessesView(answer: try Self.fixture("processes")).lines(wide) == [
+        " PID  NAME     AGENT                          RESIDENT      HEAP  ALLOC/S     CPU  MODULES   ACTIVE  COMMAND",
+        "4711  python3  loader-only (mixed-allocator)   200 MiB  ~120 MiB     1001  3.50 s       41  1 s ago  python3 serve.py --name \"a/b\"",
+        "1 process, resident 200 MiB, live heap 120 MiB",
+      ])
+    #expect(
+      ProcessesView(answer: try Self.fixture("processes-unknown")).lines(wide) == [
+        " PID  NAME     AGENT    RESIDENT  HEAP  ALLOC/S     CPU  MODULES    ACTIVE  COMMAND",
+        "4711  python3  adopted   200 MiB     -        -  3.50 s        -  not seen  python3 serve.py --name \"a/b\"",
+        "1 process, resident 200 MiB, live heap -",
+      ])
+    #expect(ProcessesView(answer: ProcessesAnswer(takenAt: 0, processes: [])).lines(wide).count == 1)
+  }
+
+  @Test("modules") func modules() throws {
+    #expect(
+      ModulesView(answer: try Self.fixture("modules")).lines(terminal(80)) == [
+        "MODULE                                    PACKAGE  RESIDENT   PRIVATE  LAST USED",
+        "/usr/lib/x86_64-linux-gnu/libz.so.1.2.13  zlib1g   2.00 MiB  12.0 KiB    8 s ago",
+        "python3 (4711): 1 module loaded, 0 unloaded, resident 2.00 MiB, private 12.0 KiB",
+      ])
+  }
+
+  @Test("packages of one process say how much they explain") func packages() throws {
+    #expect(
+      PackagesView(answer: try Self.fixture("packages"), pid: 4711).lines(wide) == [
+        "PACKAGE  KIND    VERSION  MODULES  RESIDENT  PROPORTIONAL   PRIVATE  LAST USED  PROCESSES",
+        "numpy    python  2.3.4         12  2.00 MiB      1.00 MiB  12.0 KiB    8 s ago          1",
+        "1 package, resident 2.00 MiB, proportional 1.00 MiB, private 12.0 KiB",
+        "python3 (4711): packages hold 59.0 MiB of 60.0 MiB resident memory that files back: 98.3 %",
+        "outside modules: 140 MiB anonymous, live heap 120 MiB",
+      ])
+    #expect(PackagesView(answer: try Self.fixture("packages")).lines(wide).count == 3)
+    #expect(PackagesView(answer: try Self.fixture("packages-unknown"), pid: 4711).lines(wide).last?.hasSuffix("live heap -") == true)
+  }
+
+  @Test("events") func events() throws {
+    let known: EventsAnswer = try Self.fixture("events")
+    let unknown: EventsAnswer = try Self.fixture("events-unknown")
+    #expect(
+      EventLine.text(known.events[0], wide) { "\($0)" }
+        == "1800000005.75  python3(4711)  loaded    /usr/lib/libz.so.1  [zlib1g]  (first of 2)")
+    #expect(EventLine.text(unknown.events[0], wide) { "\($0)" } == "1800000005.75  python3(4711)  loaded  ")
+    #expect(EventLine.localTime(1_800_000_005.756).hasSuffix(":05.756"))
+    #expect(EventLine.localTime(-0.5).hasSuffix(":59.500"))
+    #expect(EventLine.localTime(.nan) == "-")
+  }
+
+  @Test("status names what was refused or dropped") func status() throws {
+    let lines = StatusView(answer: try Self.fixture("status")).lines(wide)
+    #expect(lines.contains("own use         16.0 MiB resident, 0.13 s of processor time"))
+    #expect(lines.last == "18446744073709551615 events dropped")
+    #expect(StatusView(answer: try Self.fixture("status-unknown")).lines(wide).contains("own use         - resident, - of processor time"))
+  }
+
+  @Test("adopt and config") func rest() throws {
+    #expect(AdoptCommand.sentence(try Self.fixture("adopt")) == "python3 (4711) is now watched: resident 200 MiB")
+    #expect(AdoptCommand.sentence(try Self.fixture("adopt-unknown")) == "python3 (4711) is watched already: resident 200 MiB")
+    #expect(
+      ConfigView(answer: try Self.fixture("config"), showsOrigin: true).lines(wide) == [
+        "KEY        VALUE  ORIGIN   MEANING", "log.level  info   default  Least severe message to log",
+        "file: /etc/mlos/mlos.yaml",
+      ])
+  }
+
+  @Test("doctor") func doctor() throws {
+    let view = DoctorView(findings: [
+      Finding(id: "psi", subject: "pressure", verdict: .works, found: "yes"),
+      Finding(id: "swap", subject: "swap", verdict: .missing, found: "none", consequence: "no page-out", remedy: "add swap"),
+    ])
+    #expect(
+      view.lines(wide) == [
+        "works    pressure: yes", "missing  swap: none", "         no page-out", "         do: add swap",
+        "1 work, 0 limited, 1 missing, 0 unknown",
+      ])
+    #expect(view.hasMissing)
+    let json = String(decoding: try Coding.encoder().encode(DoctorReport(findings: [])), as: UTF8.self)
+    #expect(json == "{\"findings\":[],\"schema\":\"mlos.doctor/1\",\"version\":\"\(Release.version)\"}")
+  }
+
+  @Test(
+    "order, with what is not known last",
+    arguments: [
+      (ProcessOrder.heap, false, nil, [2, 3, 1]), (.heap, true, nil, [3, 2, 1]), (.pid, false, nil, [1, 2, 3]),
+      (.pid, true, 2, [3, 2]), (.resident, false, nil, [1, 2, 3]),
+    ] as [(ProcessOrder, Bool, Int?, [Int32])])
+  func order(order: ProcessOrder, reversed: Bool, limit: Int?, expected: [Int32]) throws {
+    let answer: ProcessesAnswer = try Self.fixture("processes")
+    let rows = ([(1, nil), (2, 200), (3, 100)] as [(Int32, UInt64?)]).map { pid, heap in
+      var row = answer.processes[0]
+      row.pid = pid
+      row.liveHeapBytes = Known(heap)
+      return row
+    }
+    #expect(Ordering(isReversed: reversed, limit: limit).apply(rows, by: order).map(\.pid) == expected)
+  }
+
+  @Test(
+    "errors end with the documented status",
+    arguments: [
+      (.notReachable(socket: "s", reason: .noSocket), 3), (.notReachable(socket: "s", reason: .refused), 3),
+      (.notReachable(socket: "s", reason: .permission), 4), (.untrusted(socket: "s", owner: 1), 4),
+      (.timeout(socket: "s", after: .seconds(1)), 3), (.protocolError("x"), 5), (.tooLarge(limit: 1), 5),
+      (.answered(status: 404, ErrorAnswer(code: "not_found", message: "m")), 1),
+      (.answered(status: 403, ErrorAnswer(code: "not_permitted", message: "m")), 4),
+      (.answered(status: 400, ErrorAnswer(code: "invalid_request", message: "m")), 64),
+      (.answered(status: 500, ErrorAnswer(code: "internal", message: "m")), 5),
+    ] as [(ClientError, Int32)])
+  func statuses(error: ClientError, expected: Int32) { #expect(Failure(error).status.rawValue == expected) }
+}

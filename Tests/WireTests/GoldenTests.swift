@@ -1,0 +1,39 @@
+import Foundation
+import Testing
+import Wire
+
+/// The JSON of the API is a promise: these files change only with a field that is new.
+@Suite struct GoldenTests {
+  static let fixtures = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .appending(path: "Fixtures/wire")
+
+  @Test("answers are written as promised, unknown figures as null", arguments: [true, false])
+  func answers(known: Bool) throws {
+    let samples = Samples(known: known)
+    try check(samples.status, "status", known)
+    try check(samples.processes, "processes", known)
+    try check(samples.modules, "modules", known)
+    try check(samples.packages, "packages", known)
+    try check(samples.events, "events", known)
+    try check(samples.adopt, "adopt", known)
+    try check(samples.config, "config", known)
+    try check(samples.error, "error", known)
+  }
+
+  @Test("a request to adopt") func request() throws { try check(AdoptRequest(pid: 4711), "adopt-request", true) }
+
+  private func check<Answer: Codable & Equatable>(_ answer: Answer, _ name: String, _ known: Bool) throws {
+    let file = Self.fixtures.appending(path: known ? "\(name).json" : "\(name)-unknown.json")
+    let golden = try String(contentsOf: file, encoding: .utf8)
+    let encoded = try Coding.encoder(pretty: true).encode(answer)
+    #expect(String(decoding: encoded, as: UTF8.self) + "\n" == golden, "\(file.lastPathComponent)")
+    #expect(try Coding.decoder().decode(Answer.self, from: Data(golden.utf8)) == answer)
+    #expect(try Coding.decoder().decode(Answer.self, from: Coding.encoder().encode(answer)) == answer)
+  }
+
+  @Test("a field added later is no obstacle, one that is missing is") func additions() throws {
+    let rows = "{\"schema\":\"mlos.config/1\",\"file\":null,\"settings\":[],\"later\":{\"a\":1}}"
+    #expect(try Coding.decoder().decode(ConfigAnswer.self, from: Data(rows.utf8)).settings.isEmpty)
+    #expect(throws: DecodingError.self) { try Coding.decoder().decode(ConfigAnswer.self, from: Data("{}".utf8)) }
+  }
+}
