@@ -30,11 +30,13 @@ let package = Package(
     // What runs inside other people's processes.
     .target(name: "CAgentABI", path: "CInterpose/abi", cSettings: strictC),
     .target(
-      name: "AgentCore", dependencies: ["CAgentABI"], swiftSettings: embedded),
+      name: "AgentCore", dependencies: ["CAgentABI"],
+      // Old debuggers and valgrind 3.19 give up on DWARF 5, and with them the program that carries the agent.
+      swiftSettings: embedded + [.unsafeFlags(["-dwarf-version=4"])]),
     .target(
       name: "CInterpose", dependencies: ["CAgentABI"], path: "CInterpose", exclude: ["abi", "exports.map"],
       sources: ["src"], publicHeadersPath: "include",
-      cSettings: strictC + [.define("_GNU_SOURCE"), .unsafeFlags(["-ftls-model=initial-exec", "-fno-plt", "-O2", "-g"])],
+      cSettings: strictC + [.define("_GNU_SOURCE"), .unsafeFlags(["-ftls-model=initial-exec", "-fno-plt", "-O2", "-gdwarf-4"])],
       linkerSettings: [
         // The linker must be told "Embedded" too, or it drags in libswiftCore and libstdc++.
         .unsafeFlags(

@@ -82,6 +82,8 @@ void mlos_set_reason(uint32_t reason);                /* keeps the state */
 
 /* resolve.c */
 void mlos_resolve(void);
+struct dl_phdr_info;
+void mlos_iterate_objects(int (*visit)(struct dl_phdr_info *info, size_t size, void *data), void *data); /* dl_iterate_phdr */
 void *mlos_find_anywhere(const char *name); /* first definition of any loaded object */
 bool mlos_in_runtime(const void *address);  /* inside libc, ld.so or the allocator */
 struct mlos_allocator_facts {

@@ -104,7 +104,7 @@ static bool send_hello(int number) {
       .pid = (uint32_t)mlos_agent.pid,
       .state = header->state,
       .reason = header->reason,
-      .reconnects = (uint32_t)header->reconnects,
+      .reconnects = (uint32_t)header->reconnects + was_up,
       .segment_size = MLOS_SEGMENT_SIZE,
       .start_ns = header->start_ns};
   union {

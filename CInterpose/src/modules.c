@@ -19,6 +19,8 @@ static uint32_t seen_in[MLOS_MODULE_CAPACITY];
 static uint32_t walk_number;
 static uint32_t next_id = 1;
 
+static bool cxx_seen; /* an object that needs a C++ runtime, other than the allocator and the runtimes */
+
 struct walk {
   struct mlos_header *header;
   uint64_t now_ns;
@@ -99,6 +101,31 @@ static void read_extent(const struct dl_phdr_info *info, struct mlos_module *mod
   module->map_end = (highest + 4095u) & ~4095ULL;
 }
 
+static bool is_cxx_runtime(const char *name) {
+  return strstr(name, "libstdc++.so") || strstr(name, "libc++.so");
+}
+
+/* With an allocator that defines operator new, C++ code calls that and not our malloc. Such code is told by what it needs:
+   libstdc++ or libc++. The allocators themselves need it too, and it needs nothing of its own. */
+static bool is_cxx_code(const struct dl_phdr_info *info, const char *path) {
+  const ElfW(Dyn) *dynamic = NULL;
+  const char *strings = NULL;
+  if (info->dlpi_addr <= mlos_allocator_facts.start && mlos_allocator_facts.start < info->dlpi_addr + 4096)
+    return false;
+  for (unsigned i = 0; i < info->dlpi_phnum; i++)
+    if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
+      dynamic = (const ElfW(Dyn) *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+  for (const ElfW(Dyn) *entry = dynamic; entry && entry->d_tag != DT_NULL; entry++)
+    if (entry->d_tag == DT_STRTAB)
+      strings = (const char *)entry->d_un.d_ptr;
+  if (!strings || (uintptr_t)strings < info->dlpi_addr || is_cxx_runtime(path))
+    return false;
+  for (const ElfW(Dyn) *entry = dynamic; entry->d_tag != DT_NULL; entry++)
+    if (entry->d_tag == DT_NEEDED && is_cxx_runtime(strings + entry->d_un.d_val))
+      return true;
+  return false;
+}
+
 /* An entry for a new object: that of the same path unloaded earlier, or a fresh one. */
 static struct mlos_module *entry_for(struct walk *walk, const char *path, size_t length) {
   struct mlos_header *header = walk->header;
@@ -140,6 +167,7 @@ static void add_module(struct walk *walk, const struct dl_phdr_info *info, const
   if (vdso >= module->map_start && vdso < module->map_end)
     module->flags |= MLOS_MODULE_VIRTUAL;
   read_build_id(info, module);
+  cxx_seen = cxx_seen || (mlos_agent.cxx_bypasses && is_cxx_code(info, path));
   module->state = MLOS_MODULE_LOADED;
   uint32_t index = (uint32_t)(module - modules_of(header));
   seen_in[index] = walk_number;
@@ -216,7 +244,7 @@ static int read_counters(struct dl_phdr_info *info, size_t size, void *data) {
 
 void mlos_loader_counters(uint64_t *adds, uint64_t *subs) {
   struct walk walk = {0};
-  dl_iterate_phdr(read_counters, &walk);
+  mlos_iterate_objects(read_counters, &walk);
   *adds = walk.adds;
   *subs = walk.subs;
 }
@@ -235,7 +263,7 @@ static void walk_objects(struct walk *walk) {
   walk->loaded = walk->expected = 0;
   walk->full = false;
   write_begin(walk->header);
-  dl_iterate_phdr(visit, walk);
+  mlos_iterate_objects(visit, walk);
   retire_unseen(walk);
   write_end(walk->header);
 }
@@ -257,6 +285,8 @@ static int64_t refresh(bool at_start) {
       identify_files(header);
     header->table_updated_ns = walk.now_ns;
   }
+  if (mlos_agent.cxx_bypasses && header->state == MLOS_STATE_ACTIVE && cxx_seen)
+    mlos_set_state(MLOS_STATE_LOADER_ONLY, MLOS_REASON_MIXED_ALLOCATOR);
   int64_t loaded = 0;
   for (uint32_t i = 0; i < header->modules_count; i++)
     loaded += modules_of(header)[i].state == MLOS_MODULE_LOADED;

@@ -9,7 +9,6 @@
 #include "hooks.h"
 #include <elf.h>
 #include <link.h>
-#include <string.h>
 #include <sys/auxv.h>
 
 struct mlos_real mlos_real;
@@ -48,16 +47,10 @@ static const void *address_in(uintptr_t base, ElfW(Addr) value) {
   return (const void *)(value < base ? value + base : value);
 }
 
-static bool read_object(const struct dl_phdr_info *info, struct object *object) {
-  const ElfW(Dyn) *entry = NULL;
-  for (unsigned i = 0; i < info->dlpi_phnum; i++)
-    if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
-      entry = (const ElfW(Dyn) *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
-  if (!entry)
-    return false;
-  *object = (struct object){.base = info->dlpi_addr};
+static bool read_dynamic(uintptr_t base, const ElfW(Dyn) * entry, struct object *object) {
+  *object = (struct object){.base = base};
   for (; entry->d_tag != DT_NULL; entry++) {
-    const void *address = address_in(info->dlpi_addr, entry->d_un.d_ptr);
+    const void *address = address_in(base, entry->d_un.d_ptr);
     switch (entry->d_tag) {
     case DT_SYMTAB:
       object->symbols = address;
@@ -81,6 +74,28 @@ static bool read_object(const struct dl_phdr_info *info, struct object *object) 
   return object->symbols && object->strings;
 }
 
+static bool read_object(const struct dl_phdr_info *info, struct object *object) {
+  for (unsigned i = 0; i < info->dlpi_phnum; i++)
+    if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
+      return read_dynamic(info->dlpi_addr, (const ElfW(Dyn) *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr), object);
+  return false;
+}
+
+/* libc's string functions may be a sanitizer's that is not ready yet. */
+static bool equal(const char *a, const char *b) {
+  for (; *a && *a == *b; a++, b++)
+    ;
+  return *a == *b;
+}
+
+static bool is_vdso(const char *name) {
+  static const char prefix[] = "linux-";
+  for (unsigned i = 0; prefix[i]; i++)
+    if (!name || name[i] != prefix[i])
+      return false;
+  return true;
+}
+
 static void *value_of(const struct object *object, uint32_t index, const char *name) {
   const ElfW(Sym) *symbol = &object->symbols[index];
   unsigned type = ELF64_ST_TYPE(symbol->st_info), binding = ELF64_ST_BIND(symbol->st_info);
@@ -88,7 +103,7 @@ static void *value_of(const struct object *object, uint32_t index, const char *n
     return NULL;
   if (object->versions && (object->versions[index] & HIDDEN_VERSION))
     return NULL;
-  if (strcmp(object->strings + symbol->st_name, name) != 0)
+  if (!equal(object->strings + symbol->st_name, name))
     return NULL;
   uintptr_t address = object->base + symbol->st_value;
 #if defined(__x86_64__)
@@ -144,6 +159,46 @@ static void *find_in(const struct object *object, const char *name) {
       return address;
   }
   return NULL;
+}
+
+/* The debugger's list of objects, by way of the program's own dynamic section. Only for the start, with one thread. */
+static const struct link_map *first_link_map(void) {
+  const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+  uintptr_t base = 0;
+  unsigned long count = headers ? getauxval(AT_PHNUM) : 0;
+  const ElfW(Phdr) *dynamic = NULL;
+  for (unsigned long i = 0; i < count; i++) {
+    if (headers[i].p_type == PT_PHDR)
+      base = (uintptr_t)headers - headers[i].p_vaddr;
+    if (headers[i].p_type == PT_DYNAMIC)
+      dynamic = &headers[i];
+  }
+  if (!dynamic)
+    return NULL;
+  for (const ElfW(Dyn) *entry = (const ElfW(Dyn) *)(base + dynamic->p_vaddr); entry->d_tag != DT_NULL; entry++)
+    if (entry->d_tag == DT_DEBUG && entry->d_un.d_ptr)
+      return ((const struct r_debug *)entry->d_un.d_ptr)->r_map;
+  return NULL;
+}
+
+typedef int iterate_function(int (*)(struct dl_phdr_info *, size_t, void *), void *);
+static iterate_function *iterate;
+
+/* libc's own dl_iterate_phdr, past whoever interposes it: TSan's crashes when it is called before TSan is ready. */
+static void find_iterate(void) {
+  for (const struct link_map *map = first_link_map(); map; map = map->l_next) {
+    struct object object;
+    if (!map->l_ld || is_vdso(map->l_name) || !read_dynamic(map->l_addr, map->l_ld, &object))
+      continue;
+    if (find_in(&object, "gnu_get_libc_version"))
+      iterate = (iterate_function *)find_in(&object, "dl_iterate_phdr");
+  }
+  if (!iterate)
+    iterate = dl_iterate_phdr;
+}
+
+void mlos_iterate_objects(int (*visit)(struct dl_phdr_info *, size_t, void *), void *data) {
+  iterate(visit, data);
 }
 
 static void note_runtime(const struct dl_phdr_info *info) {
@@ -213,7 +268,7 @@ static int resolve_object(struct dl_phdr_info *info, size_t size, void *data) {
   struct walk *walk = data;
   struct object object;
   walk->index++;
-  if (info->dlpi_name && strncmp(info->dlpi_name, "linux-", 6) == 0)
+  if (is_vdso(info->dlpi_name))
     return 0;
   if (!read_object(info, &object))
     return 0;
@@ -259,7 +314,8 @@ static int resolve_object(struct dl_phdr_info *info, size_t size, void *data) {
 
 void mlos_resolve(void) {
   struct walk walk = {0};
-  dl_iterate_phdr(resolve_object, &walk);
+  find_iterate();
+  iterate(resolve_object, &walk);
   bool same = walk.definer[0] != 0;
   for (unsigned i = 1; i < 4; i++)
     same = same && walk.definer[i] == walk.definer[0];
@@ -274,7 +330,7 @@ struct search {
 static int search_object(struct dl_phdr_info *info, size_t size, void *data) {
   struct search *search = data;
   struct object object;
-  if ((info->dlpi_name && strncmp(info->dlpi_name, "linux-", 6) == 0) || is_this_library(info) || !read_object(info, &object))
+  if (is_vdso(info->dlpi_name) || is_this_library(info) || !read_object(info, &object))
     return 0;
   void *address = find_in(&object, search->name);
   if (!address)
@@ -285,6 +341,6 @@ static int search_object(struct dl_phdr_info *info, size_t size, void *data) {
 
 void *mlos_find_anywhere(const char *name) {
   struct search search = {.name = name};
-  dl_iterate_phdr(search_object, &search);
+  iterate(search_object, &search);
   return search.found;
 }

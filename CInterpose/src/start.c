@@ -163,9 +163,9 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
   mlos_exec_remember(envp);
   mlos_link_read_environment(envp);
   mlos_fork_install();
-  mlos_modules_refresh(true);
   if (mlos_mode() == MLOS_MODE_COUNTING)
-    mlos_set_state(MLOS_STATE_ACTIVE, mlos_agent.header->reason);
+    mlos_set_state(MLOS_STATE_ACTIVE, MLOS_REASON_NONE);
+  mlos_modules_refresh(true);
   mlos_agent.start_ms = mlos_coarse_ms();
   mlos_agent.started = true;
   mlos_link_connect(mlos_agent.start_ms);

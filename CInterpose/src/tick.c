@@ -34,16 +34,15 @@ void mlos_housekeeping(uint64_t now_ms) {
     mlos_due_at(mlos_link_next_try_ms());
     return;
   }
-  if (atomic_load_explicit(&mlos_agent.loader_active, memory_order_relaxed)) {
-    if (!mlos_agent.thread_allowed) {
-      mlos_modules_refresh(false);
-      mlos_requests_match();
-      atomic_store_explicit(&mlos_agent.loader_active, false, memory_order_relaxed);
-    } else if (now_ms < mlos_agent.start_ms + THREAD_AGE_MS) {
+  if (!mlos_agent.thread_allowed) {
+    /* Also what never passes the hooks (NSS, iconv) is seen here. Costs a counter's look when nothing changed. */
+    mlos_modules_refresh(false);
+    mlos_requests_match();
+  } else if (atomic_load_explicit(&mlos_agent.loader_active, memory_order_relaxed)) {
+    if (now_ms < mlos_agent.start_ms + THREAD_AGE_MS)
       mlos_due_at(mlos_agent.start_ms + THREAD_AGE_MS);
-    } else if (mlos_control_start()) {
+    else if (mlos_control_start())
       return;
-    }
   }
   mlos_due_at(now_ms + SERVICE_INTERVAL_MS);
 }

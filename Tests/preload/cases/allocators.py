@@ -1,0 +1,108 @@
+"""Other allocators, preloaded before and after the agent."""
+
+import glob
+import os
+
+from harness import AGENT, Skip, case, check, compile_fixture, equal, run, start, temporary_directory
+from supervisor import ACTIVE, JEMALLOC, LOADER_ONLY, MIMALLOC, TCMALLOC, Supervisor
+
+ALLOCATORS = (("libjemalloc.so.2", JEMALLOC), ("libtcmalloc_minimal.so.4", TCMALLOC), ("libmimalloc.so.2*", MIMALLOC))
+
+
+def _installed():
+    found = []
+    for name, number in ALLOCATORS:
+        paths = [path for directory in ("/usr/lib/*-linux-gnu", "/usr/lib64") for path in glob.glob(f"{directory}/{name}")]
+        if paths:
+            found.append((sorted(paths)[0], number))
+    if not found:
+        raise Skip("none of jemalloc, tcmalloc, mimalloc is installed")
+    return found
+
+
+def _ask(program, preload, directory, name):
+    """Runs the fixture: what it holds live at two points, and what the segment said then."""
+    with Supervisor(os.path.join(directory, name)) as supervisor:
+        process = start([program], preload=preload, MLOS_SOCKET=os.path.join(directory, name))
+        session = supervisor.accept_pid(process.pid)
+        readings = []
+        for _ in range(2):
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+            held = tuple(map(int, process.stdout.readline().split()))
+            readings.append((held, session.segment.live()))
+        segment = session.segment
+        state, reason, allocator = segment.state, segment.reason, segment.allocator
+        _, errors = process.communicate()
+        equal((process.returncode, errors), (0, b""), "the program")
+        return state, reason, allocator, readings
+
+
+@case
+def behind_the_agent_c_programs_are_counted_exactly():
+    program = compile_fixture("holds.c")
+    for path, number in _installed():
+        with temporary_directory() as directory:
+            state, reason, allocator, ((first, live), (second, then)) = _ask(program, (AGENT, path), directory, "s")
+            equal((state, reason, allocator), (ACTIVE, 0, number), path)
+            equal((then[0] - live[0], then[1] - live[1]), (second[0] - first[0], second[1] - first[1]), f"{path}: growth")
+
+
+@case
+def behind_the_agent_cxx_programs_are_not_given_wrong_numbers():
+    """These allocators define operator new: C++ goes past the agent, so it says that it does not see the heap."""
+    program = compile_fixture("holds.cc", compiler="c++")
+    for path, number in _installed():
+        with temporary_directory() as directory:
+            state, reason, allocator, _ = _ask(program, (AGENT, path), directory, "s")
+            equal((state, reason, allocator), (LOADER_ONLY, 1, number), path)
+
+
+@case
+def before_the_agent_it_says_that_it_sees_no_heap():
+    for source, compiler in (("holds.c", "cc"), ("holds.cc", "c++")):
+        program = compile_fixture(source, compiler=compiler)
+        for path, number in _installed():
+            with temporary_directory() as directory:
+                state, reason, allocator, _ = _ask(program, (path, AGENT), directory, "s")
+                equal((state, reason, allocator), (LOADER_ONLY, 1, number), f"{path}, {source}")
+
+
+@case
+def with_glibc_cxx_programs_are_counted_exactly():
+    program = compile_fixture("holds.cc", compiler="c++")
+    with temporary_directory() as directory:
+        state, reason, allocator, ((first, live), (second, then)) = _ask(program, (AGENT,), directory, "s")
+        equal((state, reason, allocator), (ACTIVE, 0, 1), "glibc")
+        equal((then[0] - live[0], then[1] - live[1]), (second[0] - first[0], second[1] - first[1]), "growth")
+
+
+@case
+def programs_of_others_run_with_both():
+    for path, _ in _installed():
+        for order in ((AGENT, path), (path, AGENT)):
+            command = ["python3", "-c", "import ssl, sqlite3, json; print(len(json.dumps(list(range(50000)))))"]
+            equal(run(command, preload=order)[:2], run(command, preload=(path,))[:2], f"{order}")
+
+
+@case
+def the_whole_family_is_counted():
+    program = compile_fixture("family.c")
+    with temporary_directory() as directory, Supervisor(directory + "/s") as supervisor:
+        process = start([program], MLOS_SOCKET=directory + "/s")
+        session = supervisor.accept_pid(process.pid)
+        process.stdout.readline()
+        before = session.segment.live()
+        for line in range(64):
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+            text = process.stdout.readline().decode().split()
+            if text[0] == "end":
+                break
+            name, blocks, usable = text[0], int(text[1]), int(text[2])
+            # The program waits for the next line: nothing moves.
+            now = session.segment.live()
+            equal((now[0] - before[0], now[1] - before[1]), (blocks, usable), name)
+        check(line >= 11, "lines")
+        process.communicate()
+        equal(process.returncode, 0, "status")
