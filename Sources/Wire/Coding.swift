@@ -1,4 +1,4 @@
-import Foundation
+import FoundationEssentials
 
 /// How the API's JSON is written and read: snake_case keys, sorted, slashes unescaped.
 public enum Coding {

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Client
 import Config
-import Foundation
+import FoundationEssentials
 import Glibc
 
 /// Which supervisor.

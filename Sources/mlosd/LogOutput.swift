@@ -1,25 +1,26 @@
-import Foundation
 import Glibc
 import Logging
+import Synchronization
 
 /// Where log lines go: standard error or a file that is opened again on `reopen` (after rotation). Lines are written whole; a full
 /// disk loses lines, not the daemon, and the loss is said when there is room again.
-final class LogOutput: @unchecked Sendable {
+final class LogOutput: Sendable {
   enum Format: String { case json, text }
 
-  private let lock = NSLock()
-  private var path: String
-  private var descriptor: Int32
-  private var format: Format
-  private var lost: UInt64 = 0
+  private struct State {
+    var descriptor: Int32
+    var format: Format
+    var lost: UInt64 = 0
+  }
+  private let state: Mutex<State>
 
   init(path: String, format: Format) throws(StartError) {
-    self.path = path
-    self.format = format
-    descriptor = path.isEmpty ? STDERR_FILENO : try Self.open(path)
+    state = Mutex(State(descriptor: try Self.open(path), format: format))
   }
 
+  /// Standard error for an empty path.
   private static func open(_ path: String) throws(StartError) -> Int32 {
+    guard !path.isEmpty else { return STDERR_FILENO }
     let descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o640)
     guard descriptor >= 0 else {
       throw StartError("log file \(path) cannot be opened: \(String(cString: strerror(errno))) (log.file)")
@@ -28,30 +29,30 @@ final class LogOutput: @unchecked Sendable {
   }
 
   /// Opens the file anew, or another one. On failure the old one stays.
-  func reopen(path new: String, format newFormat: Format) throws(StartError) {
-    let fresh = new.isEmpty ? STDERR_FILENO : try Self.open(new)
-    lock.lock()
-    defer { lock.unlock() }
-    if descriptor != STDERR_FILENO { close(descriptor) }
-    descriptor = fresh
-    path = new
-    format = newFormat
+  func reopen(path: String, format: Format) throws(StartError) {
+    let fresh = try Self.open(path)
+    state.withLock { state in
+      if state.descriptor != STDERR_FILENO { close(state.descriptor) }
+      state.descriptor = fresh
+      state.format = format
+    }
   }
 
   func write(_ entry: LogEntry) {
-    lock.lock()
-    defer { lock.unlock() }
-    if lost > 0 {
-      let note = LogEntry(
-        level: .warning, label: "mlosd.log", message: "log lines were lost", metadata: ["lines": "\(lost)"], time: entry.time)
-      if put(note) { lost = 0 }
+    state.withLock { state in
+      if state.lost > 0 {
+        let note = LogEntry(
+          level: .warning, label: "mlosd.log", message: "log lines were lost", metadata: ["lines": "\(state.lost)"],
+          time: entry.time)
+        if Self.put(note, state) { state.lost = 0 }
+      }
+      if !Self.put(entry, state) { state.lost += 1 }
     }
-    if !put(entry) { lost += 1 }
   }
 
-  private func put(_ entry: LogEntry) -> Bool {
-    let line = Array((format == .json ? entry.json : entry.text).utf8)
-    return Glibc.write(descriptor, line, line.count) == line.count
+  private static func put(_ entry: LogEntry, _ state: State) -> Bool {
+    let line = Array((state.format == .json ? entry.json : entry.text).utf8)
+    return Glibc.write(state.descriptor, line, line.count) == line.count
   }
 }
 
@@ -81,7 +82,7 @@ struct LogEntry {
   var text: String {
     let pairs = metadata.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
     let line = "\(timestamp) \(level.rawValue) \(label): \(message)\(pairs)"
-    return line.replacingOccurrences(of: "\n", with: "\\n") + "\n"
+    return line.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\\n") + "\n"
   }
 
   private var timestamp: String {
@@ -143,13 +144,12 @@ struct OutputLogHandler: LogHandler {
 }
 
 /// The level in force, changed by a reload.
-final class LogLevels: @unchecked Sendable {
-  private let lock = NSLock()
-  private var level: Logger.Level
-  init(_ level: Logger.Level) { self.level = level }
+final class LogLevels: Sendable {
+  private let level: Mutex<Logger.Level>
+  init(_ level: Logger.Level) { self.level = Mutex(level) }
   var current: Logger.Level {
-    get { lock.withLock { level } }
-    set { lock.withLock { level = newValue } }
+    get { level.withLock { $0 } }
+    set { level.withLock { $0 = newValue } }
   }
 }
 

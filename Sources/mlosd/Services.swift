@@ -1,20 +1,19 @@
 import CLinux
 import Config
-import Foundation
 import Glibc
 import Logging
 import ServiceLifecycle
 import Supervisor
+import Synchronization
 import UnixSignals
 
 /// The settings in force; replaced as a whole by a reload.
-final class CurrentSettings: @unchecked Sendable {
-  private let lock = NSLock()
-  private var settings: Settings
-  init(_ settings: Settings) { self.settings = settings }
+final class CurrentSettings: Sendable {
+  private let settings: Mutex<Settings>
+  init(_ settings: Settings) { self.settings = Mutex(settings) }
   var value: Settings {
-    get { lock.withLock { settings } }
-    set { lock.withLock { settings = newValue } }
+    get { settings.withLock { $0 } }
+    set { settings.withLock { $0 = newValue } }
   }
 }
 

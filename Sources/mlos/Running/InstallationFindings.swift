@@ -1,6 +1,6 @@
 import Client
 import Config
-import Foundation
+import FoundationEssentials
 import Glibc
 import Model
 
