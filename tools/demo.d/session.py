@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-MARKER = "MLOS_DEMO_RUN"  # environment variable of everything this run starts; its value is the run's directory
+MARKER = "DEMO_OF_MLOS"  # environment variable of everything this run starts; its value is the run's directory
 START_SECONDS = 60  # imports from a cold disk are slow; a server that dies is noticed at once
 STOP_SECONDS = 10
 
