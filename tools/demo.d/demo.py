@@ -124,7 +124,7 @@ def compare(watched: dict[str, str], plain: dict[str, str]) -> None:
 
 
 def watch(options: argparse.Namespace, wanted: list[session.Program]) -> dict[str, str]:
-    with session.supervisor(options.binaries, options.directory) as socket:
+    with session.supervisor(options.binaries, options.directory) as (socket, _):
         command_line = CommandLine(options.binaries, socket, options.directory)
         prefix = [str(options.binaries / "mlos"), "run", "--socket", str(socket), "--"]
         say(f"\n{bold('Three programs start under the agent, none of them changed')}")

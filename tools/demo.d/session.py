@@ -169,8 +169,8 @@ def wait_or_kill(process: subprocess.Popen[bytes], *others: int) -> int:
 
 
 @contextlib.contextmanager
-def supervisor(binaries: Path, directory: Path) -> Iterator[Path]:
-    """A rootless mlosd with its sockets in `directory`; yields the path of the agents' socket."""
+def supervisor(binaries: Path, directory: Path) -> Iterator[tuple[Path, int]]:
+    """A rootless mlosd with its sockets in `directory`; yields the path of the agents' socket and mlosd's PID."""
     socket = directory / "agent.sock"
     reading, writing = os.pipe()
     with log_of(directory, "mlosd").open("wb") as log:
@@ -183,7 +183,7 @@ def supervisor(binaries: Path, directory: Path) -> Iterator[Path]:
             await_line(reading, process, "mlosd")
         except Failure as problem:
             raise Failure(f"{problem}; it printed:\n{log_of(directory, 'mlosd').read_text(errors='replace')[-2000:]}") from None
-        yield socket
+        yield socket, process.pid
     finally:
         os.close(reading)
         process.terminate()
