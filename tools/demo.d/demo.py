@@ -179,6 +179,9 @@ def main() -> int:
             compare(watched, plain)
         with step("Nothing is left"):
             nothing_left(options.directory)
+    except BrokenPipeError:  # the reader went away; everything started is ended by now
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        return 1
     except Failure as problem:
         say(f"\n{bold('FAILED')}: {problem}")
         return 1
