@@ -124,7 +124,7 @@ def compare(watched: dict[str, str], plain: dict[str, str]) -> None:
 
 
 def watch(options: argparse.Namespace, wanted: list[session.Program]) -> dict[str, str]:
-    with session.supervisor(options.binaries, options.directory) as socket:
+    with session.supervisor(options.binaries, options.directory) as (socket, _):
         command_line = CommandLine(options.binaries, socket, options.directory)
         prefix = [str(options.binaries / "mlos"), "run", "--socket", str(socket), "--"]
         say(f"\n{bold('Three programs start under the agent, none of them changed')}")
@@ -179,6 +179,9 @@ def main() -> int:
             compare(watched, plain)
         with step("Nothing is left"):
             nothing_left(options.directory)
+    except BrokenPipeError:  # the reader went away; everything started is ended by now
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        return 1
     except Failure as problem:
         say(f"\n{bold('FAILED')}: {problem}")
         return 1

@@ -81,23 +81,30 @@ def environment(directory: Path) -> dict[str, str]:
 
 
 def await_line(descriptor: int, process: subprocess.Popen[bytes], what: str) -> bytes:
-    """The first line that arrives, or a Failure when the process ends or the time is over."""
-    line = b""
+    """The first line that arrives, or what came before the end of the stream; a Failure when the process ends before that
+    or the time is over."""
+    said = b""
+    deadline = time.monotonic() + START_SECONDS
     pidfd = os.pidfd_open(process.pid)
     try:
-        deadline = time.monotonic() + START_SECONDS
-        while not line.endswith(b"\n"):
-            left = deadline - time.monotonic()
-            ready, _, _ = select.select([descriptor, pidfd], [], [], max(left, 0))
-            if not ready:
-                raise Failure(f"{what} was not ready after {START_SECONDS} s")
-            if descriptor in ready and (chunk := os.read(descriptor, 4096)):
-                line += chunk
+        while not said.endswith(b"\n"):
+            ready, _, _ = select.select([descriptor, pidfd], [], [], max(deadline - time.monotonic(), 0))
+            if descriptor in ready:
+                chunk = os.read(descriptor, 4096)
+                said += chunk
+                if not chunk:
+                    break
             elif pidfd in ready:
                 raise Failure(f"{what} ended with status {process.wait()} before it was ready")
+            else:
+                raise Failure(f"{what} was not ready after {START_SECONDS} s")
     finally:
         os.close(pidfd)
-    return line
+    if not said:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            raise Failure(f"{what} ended with status {process.wait(1)} before it was ready")
+        raise Failure(f"{what} closed its end without saying that it is ready")
+    return said
 
 
 def log_of(directory: Path, name: str) -> Path:
@@ -169,8 +176,8 @@ def wait_or_kill(process: subprocess.Popen[bytes], *others: int) -> int:
 
 
 @contextlib.contextmanager
-def supervisor(binaries: Path, directory: Path) -> Iterator[Path]:
-    """A rootless mlosd with its sockets in `directory`; yields the path of the agents' socket."""
+def supervisor(binaries: Path, directory: Path) -> Iterator[tuple[Path, int]]:
+    """A rootless mlosd with its sockets in `directory`; yields the path of the agents' socket and mlosd's PID."""
     socket = directory / "agent.sock"
     reading, writing = os.pipe()
     with log_of(directory, "mlosd").open("wb") as log:
@@ -183,7 +190,7 @@ def supervisor(binaries: Path, directory: Path) -> Iterator[Path]:
             await_line(reading, process, "mlosd")
         except Failure as problem:
             raise Failure(f"{problem}; it printed:\n{log_of(directory, 'mlosd').read_text(errors='replace')[-2000:]}") from None
-        yield socket
+        yield socket, process.pid
     finally:
         os.close(reading)
         process.terminate()
