@@ -86,10 +86,18 @@ static __attribute__((noinline)) void *slow_malloc(size_t size, const void *call
   return memory;
 }
 
+/* A thread without a slot: it is its first call, or something special is going on. */
+static __attribute__((noinline)) void *malloc_without_slot(size_t size) {
+  return slow_malloc(size, CALLER());
+}
+
 void *mlos_hook_malloc(size_t size) {
   struct mlos_slot *slot = mlos_thread.self;
-  if (mlos_unlikely(!slot))
-    return slow_malloc(size, CALLER());
+  if (mlos_unlikely(!slot)) {
+    if (mlos_hot.forward)
+      __attribute__((musttail)) return mlos_real.malloc(size);
+    __attribute__((musttail)) return malloc_without_slot(size);
+  }
   void *memory = mlos_real.malloc(size);
   if (mlos_unlikely(!memory))
     return NULL;
@@ -99,7 +107,7 @@ void *mlos_hook_malloc(size_t size) {
   return memory;
 }
 
-static __attribute__((noinline)) void slow_free(void *memory, const void *caller) {
+static __attribute__((noinline)) void slow_free(void *memory) {
   if (mlos_arena_owns(memory) || !mlos_start())
     return;
   struct mlos_slot *slot = mlos_slot_slow(NULL);
@@ -108,23 +116,27 @@ static __attribute__((noinline)) void slow_free(void *memory, const void *caller
   mlos_real.free(memory);
 }
 
+/* Sizes that the chunk header does not tell. */
+static __attribute__((noinline)) void free_by_usable_size(void *memory) {
+  if (mlos_unlikely(mlos_arena_owns(memory)))
+    return;
+  mlos_count_free(mlos_thread.self, mlos_usable_size_slow(memory));
+  __attribute__((musttail)) return mlos_real.free(memory);
+}
+
 void mlos_hook_free(void *memory) {
   struct mlos_slot *slot = mlos_thread.self;
   if (mlos_unlikely(!memory))
     return;
   if (mlos_unlikely(!slot)) {
-    slow_free(memory, CALLER());
-    return;
+    if (mlos_hot.forward)
+      __attribute__((musttail)) return mlos_real.free(memory);
+    __attribute__((musttail)) return slow_free(memory);
   }
-  size_t bytes;
-  if (mlos_likely(mlos_hot.header_layout && !(((const size_t *)memory)[-1] & 2))) {
-    bytes = (((const size_t *)memory)[-1] & ~(size_t)7) - sizeof(size_t);
-  } else {
-    if (mlos_unlikely(mlos_arena_owns(memory)))
-      return;
-    bytes = mlos_usable_size_slow(memory);
-  }
-  mlos_count_free(slot, bytes);
+  size_t word = mlos_hot.header_layout ? ((const size_t *)memory)[-1] : 2;
+  if (mlos_unlikely(word & 2))
+    __attribute__((musttail)) return free_by_usable_size(memory);
+  mlos_count_free(slot, (word & ~(size_t)7) - sizeof(size_t));
   __attribute__((musttail)) return mlos_real.free(memory);
 }
 
