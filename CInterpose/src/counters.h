@@ -15,10 +15,12 @@
 #define MLOS_TICK_ALLOCATIONS 1024u
 
 struct mlos_hot {
-  uint32_t header_layout; /* 1: sizes are read from glibc's chunk headers, which were compared with malloc_usable_size */
-  uint32_t forward;       /* 1: nothing is counted in this process, and no block is in the bootstrap arena */
+  mlos_malloc_function *malloc;
+  mlos_free_function *free;
+  uint64_t header_layout; /* 1: sizes are read from glibc's chunk headers, which were compared with malloc_usable_size */
 };
 extern struct mlos_hot mlos_hot;
+void mlos_forward_only(bool on);
 /* By malloc_usable_size, or the arena. Out of line, so that the hot path keeps few registers. */
 __attribute__((noinline)) size_t mlos_usable_size_slow(const void *memory);
 

@@ -7,7 +7,23 @@
 #include <errno.h>
 #include <string.h>
 
-struct mlos_hot mlos_hot;
+/* Where malloc and free go: to the functions that count, or straight to the real ones. One indirect jump more for those
+   who count, so that a process that does not pays for that jump only. */
+static void *counting_malloc(size_t size);
+static void counting_free(void *memory);
+struct mlos_hot mlos_hot = {.malloc = counting_malloc, .free = counting_free};
+
+void mlos_forward_only(bool on) {
+  mlos_hot.malloc = on ? mlos_real.malloc : counting_malloc;
+  mlos_hot.free = on ? mlos_real.free : counting_free;
+}
+
+void *mlos_hook_malloc(size_t size) {
+  __attribute__((musttail)) return mlos_hot.malloc(size);
+}
+void mlos_hook_free(void *memory) {
+  __attribute__((musttail)) return mlos_hot.free(memory);
+}
 
 #define CALLER() __builtin_return_address(0)
 
@@ -91,13 +107,10 @@ static __attribute__((noinline)) void *malloc_without_slot(size_t size) {
   return slow_malloc(size, CALLER());
 }
 
-void *mlos_hook_malloc(size_t size) {
+static void *counting_malloc(size_t size) {
   struct mlos_slot *slot = mlos_thread.self;
-  if (mlos_unlikely(!slot)) {
-    if (mlos_hot.forward)
-      __attribute__((musttail)) return mlos_real.malloc(size);
+  if (mlos_unlikely(!slot))
     __attribute__((musttail)) return malloc_without_slot(size);
-  }
   void *memory = mlos_real.malloc(size);
   if (mlos_unlikely(!memory))
     return NULL;
@@ -124,15 +137,12 @@ static __attribute__((noinline)) void free_by_usable_size(void *memory) {
   __attribute__((musttail)) return mlos_real.free(memory);
 }
 
-void mlos_hook_free(void *memory) {
+static void counting_free(void *memory) {
   struct mlos_slot *slot = mlos_thread.self;
   if (mlos_unlikely(!memory))
     return;
-  if (mlos_unlikely(!slot)) {
-    if (mlos_hot.forward)
-      __attribute__((musttail)) return mlos_real.free(memory);
+  if (mlos_unlikely(!slot))
     __attribute__((musttail)) return slow_free(memory);
-  }
   size_t word = mlos_hot.header_layout ? ((const size_t *)memory)[-1] : 2;
   if (mlos_unlikely(word & 2))
     __attribute__((musttail)) return free_by_usable_size(memory);

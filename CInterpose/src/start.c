@@ -52,7 +52,8 @@ void mlos_set_reason(uint32_t reason) {
 }
 
 void mlos_become(uint32_t mode) {
-  mlos_hot.forward = (mode == MLOS_MODE_OFF || mode == MLOS_MODE_LOADER_ONLY) && mlos_arena_is_empty();
+  mlos_forward_only((mode == MLOS_MODE_OFF || mode == MLOS_MODE_LOADER_ONLY) && mlos_arena_is_empty() && mlos_real.malloc &&
+                    mlos_real.free);
 
   atomic_store_explicit(&mlos_agent.mode, mode, memory_order_release);
 }
@@ -73,10 +74,8 @@ static void check_tid_offset(void) {
 #endif
 }
 
-static void first_call(void) {
-  mlos_resolve();
-  mlos_agent.pid = (pid_t)mlos_sys(SYS_getpid, 0, 0, 0, 0);
-  if (getauxval(AT_SECURE) || mlos_sanitizer_present || under_valgrind() || !mlos_segment_create()) {
+static void activate(void) {
+  if (!mlos_segment_create()) {
     mlos_become(MLOS_MODE_OFF);
     return;
   }
@@ -88,6 +87,15 @@ static void first_call(void) {
   }
   mlos_agent.cxx_bypasses = mlos_allocator_facts.defines_new;
   mlos_become(MLOS_MODE_COUNTING);
+}
+
+static void first_call(void) {
+  mlos_resolve();
+  mlos_agent.pid = (pid_t)mlos_sys(SYS_getpid, 0, 0, 0, 0);
+  if (getauxval(AT_SECURE) || mlos_sanitizer_present || under_valgrind())
+    mlos_become(MLOS_MODE_OFF);
+  else
+    activate();
 }
 
 bool mlos_start(void) {
@@ -151,6 +159,9 @@ static bool is(const char *value, const char *expected) {
 __attribute__((constructor)) static void begin(int argc, char **argv, char **envp) {
   int saved_errno = errno;
   mlos_start();
+  /* The environment is known only here; what was allocated before is then missing from the counts. */
+  if (is(value_in(envp, MLOS_ENV_IGNORE_VALGRIND), "1") && under_valgrind() && !mlos_sanitizer_present && !getauxval(AT_SECURE))
+    activate();
   if (mlos_mode() == MLOS_MODE_OFF)
     return;
   if (is(value_in(envp, MLOS_ENV_DISABLE), "1")) {
