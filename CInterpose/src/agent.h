@@ -74,6 +74,7 @@ static inline uint32_t mlos_mode(void) {
 }
 
 /* start.c */
+void mlos_become(uint32_t mode);                      /* enum mlos_mode */
 bool mlos_start(void);                                /* false: recursion, only the bootstrap arena may be used */
 bool mlos_ready(void);                                /* the segment may be used by this thread now */
 void mlos_enter_child(void);                          /* a prepared fork's child: its segment follows on first use */
@@ -172,6 +173,7 @@ uint64_t mlos_coarse_ms(void);
 
 /* arena.c */
 void *mlos_arena_allocate(size_t size, size_t alignment);
+bool mlos_arena_is_empty(void);
 bool mlos_arena_owns(const void *memory);
 size_t mlos_arena_usable_size(const void *memory);
 

@@ -27,3 +27,6 @@ bool mlos_arena_owns(const void *memory) {
 size_t mlos_arena_usable_size(const void *memory) {
   return ((const size_t *)memory)[-1] >> 3;
 }
+bool mlos_arena_is_empty(void) {
+  return arena_used == 0;
+}

@@ -35,16 +35,24 @@ bool mlos_control_running(void) {
   return now == THREAD_STARTING || now == THREAD_RUNNING;
 }
 
-static void wake(void) {
+/* False: the host has closed the pipe. */
+static bool wake(void) {
   static const uint8_t byte = 1;
-  if (mlos_descriptor_is_ours(&kick_write))
-    mlos_sys(SYS_write, kick_write.number, &byte, 1, 0);
+  if (!mlos_descriptor_is_ours(&kick_write))
+    return false;
+  mlos_sys(SYS_write, kick_write.number, &byte, 1, 0);
+  return true;
 }
 
 void mlos_control_kick(void) {
   atomic_fetch_add(&activity, 1);
-  if (atomic_exchange(&asleep, false))
-    wake();
+  if (!atomic_exchange(&asleep, false) || wake())
+    return;
+  /* Nobody can wake the thread any more: it is given up, and ticks take over. If it ever wakes, it ends at once. */
+  mlos_agent.thread_allowed = false;
+  atomic_store(&stop_requested, true);
+  atomic_store(&state, THREAD_ENDED);
+  mlos_due_at(0);
 }
 
 void mlos_control_request_stop(void) {
@@ -125,6 +133,7 @@ static void *run(void *unused) {
   mlos_core_control(&operations);
   __atomic_store_n(&mlos_agent.header->control_thread, 0, __ATOMIC_RELEASE);
   atomic_store(&state, THREAD_ENDED);
+  mlos_due_at(0);
   return NULL;
 }
 

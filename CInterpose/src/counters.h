@@ -15,11 +15,14 @@
 #define MLOS_TICK_ALLOCATIONS 1024u
 
 struct mlos_hot {
-  uint64_t header_layout; /* 1: the size is read from glibc's chunk header, proven at start (size_check.c) */
+  mlos_malloc_function *malloc;
+  mlos_free_function *free;
+  uint64_t header_layout; /* 1: sizes are read from glibc's chunk headers, which were compared with malloc_usable_size */
 };
 extern struct mlos_hot mlos_hot;
+void mlos_forward_only(bool on);
 /* By malloc_usable_size, or the arena. Out of line, so that the hot path keeps few registers. */
-__attribute__((noinline, cold)) size_t mlos_usable_size_slow(const void *memory);
+__attribute__((noinline)) size_t mlos_usable_size_slow(const void *memory);
 
 static inline void mlos_add(uint64_t *counter, uint64_t value) {
 #if defined(__x86_64__)

@@ -7,7 +7,23 @@
 #include <errno.h>
 #include <string.h>
 
-struct mlos_hot mlos_hot;
+/* Where malloc and free go: to the functions that count, or straight to the real ones. One indirect jump more for those
+   who count, so that a process that does not pays for that jump only. */
+static void *counting_malloc(size_t size);
+static void counting_free(void *memory);
+struct mlos_hot mlos_hot = {.malloc = counting_malloc, .free = counting_free};
+
+void mlos_forward_only(bool on) {
+  mlos_hot.malloc = on ? mlos_real.malloc : counting_malloc;
+  mlos_hot.free = on ? mlos_real.free : counting_free;
+}
+
+void *mlos_hook_malloc(size_t size) {
+  __attribute__((musttail)) return mlos_hot.malloc(size);
+}
+void mlos_hook_free(void *memory) {
+  __attribute__((musttail)) return mlos_hot.free(memory);
+}
 
 #define CALLER() __builtin_return_address(0)
 
@@ -86,10 +102,15 @@ static __attribute__((noinline)) void *slow_malloc(size_t size, const void *call
   return memory;
 }
 
-void *mlos_hook_malloc(size_t size) {
+/* A thread without a slot: it is its first call, or something special is going on. */
+static __attribute__((noinline)) void *malloc_without_slot(size_t size) {
+  return slow_malloc(size, CALLER());
+}
+
+static void *counting_malloc(size_t size) {
   struct mlos_slot *slot = mlos_thread.self;
   if (mlos_unlikely(!slot))
-    return slow_malloc(size, CALLER());
+    __attribute__((musttail)) return malloc_without_slot(size);
   void *memory = mlos_real.malloc(size);
   if (mlos_unlikely(!memory))
     return NULL;
@@ -99,7 +120,7 @@ void *mlos_hook_malloc(size_t size) {
   return memory;
 }
 
-static __attribute__((noinline)) void slow_free(void *memory, const void *caller) {
+static __attribute__((noinline)) void slow_free(void *memory) {
   if (mlos_arena_owns(memory) || !mlos_start())
     return;
   struct mlos_slot *slot = mlos_slot_slow(NULL);
@@ -108,23 +129,24 @@ static __attribute__((noinline)) void slow_free(void *memory, const void *caller
   mlos_real.free(memory);
 }
 
-void mlos_hook_free(void *memory) {
+/* Sizes that the chunk header does not tell. */
+static __attribute__((noinline)) void free_by_usable_size(void *memory) {
+  if (mlos_unlikely(mlos_arena_owns(memory)))
+    return;
+  mlos_count_free(mlos_thread.self, mlos_usable_size_slow(memory));
+  __attribute__((musttail)) return mlos_real.free(memory);
+}
+
+static void counting_free(void *memory) {
   struct mlos_slot *slot = mlos_thread.self;
   if (mlos_unlikely(!memory))
     return;
-  if (mlos_unlikely(!slot)) {
-    slow_free(memory, CALLER());
-    return;
-  }
-  size_t bytes;
-  if (mlos_likely(mlos_hot.header_layout && !(((const size_t *)memory)[-1] & 2))) {
-    bytes = (((const size_t *)memory)[-1] & ~(size_t)7) - sizeof(size_t);
-  } else {
-    if (mlos_unlikely(mlos_arena_owns(memory)))
-      return;
-    bytes = mlos_usable_size_slow(memory);
-  }
-  mlos_count_free(slot, bytes);
+  if (mlos_unlikely(!slot))
+    __attribute__((musttail)) return slow_free(memory);
+  size_t word = mlos_hot.header_layout ? ((const size_t *)memory)[-1] : 2;
+  if (mlos_unlikely(word & 2))
+    __attribute__((musttail)) return free_by_usable_size(memory);
+  mlos_count_free(slot, (word & ~(size_t)7) - sizeof(size_t));
   __attribute__((musttail)) return mlos_real.free(memory);
 }
 

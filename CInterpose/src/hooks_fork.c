@@ -53,7 +53,7 @@ static void in_child(void) {
   if (thread->forking)
     mlos_enter_child();
   else /* frozen by a seccomp filter: no system call, so no segment of its own */
-    atomic_store_explicit(&mlos_agent.mode, MLOS_MODE_OFF, memory_order_release);
+    mlos_become(MLOS_MODE_OFF);
   thread->child_seen = 0;
   thread->self = thread->saved = NULL;
 }

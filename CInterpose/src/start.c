@@ -51,7 +51,10 @@ void mlos_set_reason(uint32_t reason) {
     mlos_set_state(mlos_agent.header->state, reason);
 }
 
-static void become(enum mlos_mode mode) {
+void mlos_become(uint32_t mode) {
+  mlos_forward_only((mode == MLOS_MODE_OFF || mode == MLOS_MODE_LOADER_ONLY) && mlos_arena_is_empty() && mlos_real.malloc &&
+                    mlos_real.free);
+
   atomic_store_explicit(&mlos_agent.mode, mode, memory_order_release);
 }
 
@@ -71,27 +74,34 @@ static void check_tid_offset(void) {
 #endif
 }
 
-static void first_call(void) {
-  mlos_resolve();
-  mlos_agent.pid = (pid_t)mlos_sys(SYS_getpid, 0, 0, 0, 0);
-  if (getauxval(AT_SECURE) || mlos_sanitizer_present || under_valgrind() || !mlos_segment_create()) {
-    become(MLOS_MODE_OFF);
+static void activate(void) {
+  if (!mlos_segment_create()) {
+    mlos_become(MLOS_MODE_OFF);
     return;
   }
   describe();
   if (!mlos_allocator_facts.one_object) {
     mlos_set_state(MLOS_STATE_LOADER_ONLY, MLOS_REASON_MIXED_ALLOCATOR);
-    become(MLOS_MODE_LOADER_ONLY);
+    mlos_become(MLOS_MODE_LOADER_ONLY);
     return;
   }
   mlos_agent.cxx_bypasses = mlos_allocator_facts.defines_new;
-  become(MLOS_MODE_COUNTING);
+  mlos_become(MLOS_MODE_COUNTING);
+}
+
+static void first_call(void) {
+  mlos_resolve();
+  mlos_agent.pid = (pid_t)mlos_sys(SYS_getpid, 0, 0, 0, 0);
+  if (getauxval(AT_SECURE) || mlos_sanitizer_present || under_valgrind())
+    mlos_become(MLOS_MODE_OFF);
+  else
+    activate();
 }
 
 bool mlos_start(void) {
   uint32_t mode = mlos_mode();
   if (mode == MLOS_MODE_NEW) {
-    become(MLOS_MODE_STARTING);
+    mlos_become(MLOS_MODE_STARTING);
     first_call();
   }
   return mlos_real.malloc != NULL && mlos_mode() != MLOS_MODE_STARTING;
@@ -102,7 +112,7 @@ void mlos_enter_child(void) {
   mlos_thread.child_seen = 1;
   mlos_thread.self = mlos_thread.saved = NULL;
   mlos_agent.mode_after_fork = mlos_mode();
-  become(MLOS_MODE_CHILD);
+  mlos_become(MLOS_MODE_CHILD);
 }
 
 bool mlos_ready(void) {
@@ -115,7 +125,7 @@ bool mlos_ready(void) {
     if (!atomic_compare_exchange_strong(&mlos_agent.mode, &expected, MLOS_MODE_STARTING))
       return false;
     if (!mlos_segment_renew_in_child()) {
-      become(MLOS_MODE_OFF);
+      mlos_become(MLOS_MODE_OFF);
       return false;
     }
     atomic_flag_clear(&mlos_agent.claim_lock);
@@ -128,7 +138,7 @@ bool mlos_ready(void) {
     mlos_agent.start_ms = mlos_coarse_ms();
     atomic_store(&mlos_agent.modules_pending, true);
     atomic_store(&mlos_agent.next_due_ms, 0);
-    become(mlos_agent.mode_after_fork);
+    mlos_become(mlos_agent.mode_after_fork);
     return true;
   }
   return mode == MLOS_MODE_COUNTING || mode == MLOS_MODE_LOADER_ONLY;
@@ -149,12 +159,15 @@ static bool is(const char *value, const char *expected) {
 __attribute__((constructor)) static void begin(int argc, char **argv, char **envp) {
   int saved_errno = errno;
   mlos_start();
+  /* The environment is known only here; what was allocated before is then missing from the counts. */
+  if (is(value_in(envp, MLOS_ENV_IGNORE_VALGRIND), "1") && under_valgrind() && !mlos_sanitizer_present && !getauxval(AT_SECURE))
+    activate();
   if (mlos_mode() == MLOS_MODE_OFF)
     return;
   if (is(value_in(envp, MLOS_ENV_DISABLE), "1")) {
     mlos_set_state(MLOS_STATE_INERT, MLOS_REASON_DISABLED);
     mlos_thread = (struct mlos_thread){0};
-    become(MLOS_MODE_OFF);
+    mlos_become(MLOS_MODE_OFF);
     return;
   }
   check_tid_offset();

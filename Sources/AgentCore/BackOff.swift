@@ -2,12 +2,15 @@
 ///
 /// A minute: an absent supervisor then costs its processes one `stat` a minute, and a restarted one is found soon enough.
 public struct BackOff: Equatable, Sendable {
+  /// The pause after the first failure.
   public static let firstMilliseconds: UInt64 = 1_000
+  /// No pause is longer.
   public static let longestMilliseconds: UInt64 = 60_000
 
   /// 0 before the first failure.
   public private(set) var milliseconds: UInt64
 
+  /// Goes on after a pause of this length; 0 starts anew.
   public init(milliseconds: UInt64 = 0) {
     self.milliseconds = milliseconds
   }
@@ -24,6 +27,7 @@ public struct BackOff: Equatable, Sendable {
     return milliseconds
   }
 
+  /// A connection stood: the next failure is a first one.
   public mutating func succeed() {
     milliseconds = 0
   }

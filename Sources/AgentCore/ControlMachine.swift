@@ -19,6 +19,7 @@ public struct ControlMachine: Equatable, Sendable {
     case looking(since: UInt64, nextAt: UInt64, interval: UInt64)
   }
 
+  /// What the loop is to do now.
   public enum Action: Equatable, Sendable {
     case connect
     case receive
@@ -28,10 +29,12 @@ public struct ControlMachine: Equatable, Sendable {
     case stop
   }
 
+  /// How an attempt to connect ended.
   public enum ConnectOutcome: Equatable, Sendable {
     case connected, absent, refused, forbidden
   }
 
+  /// What one read of the socket gave.
   public enum Received: Equatable, Sendable {
     case nothing, welcome, reject, command, closed, lost
   }
@@ -45,12 +48,16 @@ public struct ControlMachine: Equatable, Sendable {
   /// Descriptors that the host took are made once more after this.
   public static let lostMilliseconds: UInt64 = 5_000
 
+  /// The connection as it was last told.
   public private(set) var link: Link
+  /// Whether looks at the module table are due.
   public private(set) var watch: Watch = .idle
+  /// The pauses between attempts.
   public private(set) var backOff = BackOff()
   private var readable = false
   private var stopping = false
 
+  /// A machine whose thread starts now; a connection that stands is read first.
   public init(connected: Bool, at now: UInt64) {
     link = connected ? .up : .down(retryAt: now)
     readable = connected
@@ -82,6 +89,7 @@ public struct ControlMachine: Equatable, Sendable {
     }
   }
 
+  /// An attempt to connect ended.
   public mutating func connectEnded(_ outcome: ConnectOutcome, at now: UInt64) {
     switch outcome {
     case .connected:
@@ -95,6 +103,7 @@ public struct ControlMachine: Equatable, Sendable {
     }
   }
 
+  /// The socket was read once.
   public mutating func received(_ what: Received, at now: UInt64) {
     switch what {
     case .nothing:

@@ -55,7 +55,7 @@ public struct SettingKeys: Sendable {
     ("MLOS_CONFIG", "Configuration file to read instead of the default one; it must exist"),
     ("MLOS_AGENT_LIBRARY", "Agent library that `mlos run` preloads"),
     ("MLOS_AGENT_DISABLE", "1 keeps the agent out of a program that would preload it"),
-    ("MLOS_AGENT_THREAD", "0 keeps the agent from starting its control thread"),
+    ("MLOS_AGENT_THREAD", "never keeps the agent from starting its control thread"),
     ("MLOS_AGENT_IGNORE_VALGRIND", "1 keeps the agent on under valgrind, for measuring it"),
   ]
 }

@@ -3,7 +3,7 @@ import Config
 import Glibc
 import LinuxPlatform
 import Logging
-import Model
+import Wire
 import Supervisor
 
 /// The supervisor's command line.
@@ -21,7 +21,7 @@ struct Daemon: AsyncParsableCommand {
 
       Example: mlosd --socket /tmp/try/agent.sock --log-level debug
       """,
-    version: version)
+    version: Release.version)
 
   @Option(help: ArgumentHelp("Path of the agents' socket.", valueName: "path")) var socket: String?
   @Option(help: ArgumentHelp("Configuration file; must exist when given.", valueName: "file")) var config: String?

@@ -3,7 +3,6 @@ import Glibc
 import HTTPAPI
 import LinuxPlatform
 import Logging
-import Model
 import ServiceLifecycle
 import SocketAPI
 import Supervisor
@@ -65,7 +64,7 @@ struct DaemonService {
     let control = ControlAPI(
       commands: supervisor,
       facts: ServiceFacts(
-        version: version, pid: getpid(), user: geteuid(), agentSocket: settings.socket, controlSocket: settings.controlSocket,
+        version: Release.version, pid: getpid(), user: geteuid(), agentSocket: settings.socket, controlSocket: settings.controlSocket,
         ticksPerSecond: Double(ProcFS.ticksPerSecond)),
       bodyLimit: { Int(current.value.httpLimitBody.count) }, config: { ConfigAnswer(current.value) })
     let server = control.server(socketPath: settings.controlSocket, logger: Logger(label: "http"))

@@ -113,7 +113,7 @@ enum mlos_event_kind {
   MLOS_EVENT_UNLOADED = 4, /* seen gone; module = its id */
   MLOS_EVENT_KEPT = 5,     /* dlclose returned 0 and the object stayed mapped; module = its id */
   MLOS_EVENT_FORK = 6,     /* argument = child's pid as its parent sees it */
-  MLOS_EVENT_EXEC = 7,     /* about to exec; text = path */
+  MLOS_EVENT_EXEC = 7,     /* about to exec; text = path, argument = 0; or posix_spawn'ed, argument = child's pid */
   MLOS_EVENT_STATE = 8     /* state or reason changed; argument = state << 32 | reason */
 };
 /* Writers reserve an index with fetch_add on events_head, fill the entry, then store sequence = index + 1 (release).

@@ -80,6 +80,8 @@ def valgrind_reports_what_it_reports_without():
     command = ["valgrind", "-q", "--error-exitcode=9", program]
     equal(run(command + ["clean"], preload=(AGENT,)), (0, b"clean\n", b""), "clean program")
     equal(run(command + ["overflow"], preload=(AGENT,))[0], 9, "overflow is found")
+    callgrind = ["valgrind", "-q", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, "clean"]
+    equal(run(callgrind, preload=(AGENT,), MLOS_AGENT_IGNORE_VALGRIND="1")[:2], (0, b"clean\n"), "callgrind")
 
 
 @case
