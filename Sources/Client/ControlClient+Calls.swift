@@ -2,10 +2,13 @@ import Wire
 
 /// One function a resource of the API.
 extension ControlClient {
+  /// The supervisor itself.
   public func status() async throws(ClientError) -> Answer<StatusAnswer> { try await get(["status"]) }
 
+  /// Every watched process.
   public func processes() async throws(ClientError) -> Answer<ProcessesAnswer> { try await get(["processes"]) }
 
+  /// The shared objects of one process.
   public func modules(of pid: Int32) async throws(ClientError) -> Answer<ModulesAnswer> {
     try await get(["processes", "\(pid)", "modules"])
   }
@@ -32,6 +35,7 @@ extension ControlClient {
       ], wait: wait)
   }
 
+  /// The settings in force.
   public func configuration() async throws(ClientError) -> Answer<ConfigAnswer> { try await get(["config"]) }
 
   /// Watches a process that has no agent.

@@ -10,6 +10,7 @@ public actor ControlClient {
   /// 64 MiB: every module of a thousand processes is a tenth of it.
   public static let answerLimit = 64 << 20
 
+  /// The control socket.
   public let socketPath: String
   private let timeout: Duration
   private let answerLimit: Int
@@ -27,11 +28,14 @@ public actor ControlClient {
 
   /// An answer and the bytes it was read from.
   public struct Answer<Body: Sendable>: Sendable {
+    /// Decoded.
     public var body: Body
     /// The JSON as the supervisor sent it.
     public var json: [UInt8]
   }
 
+  /// Asks for a resource.
+  ///
   /// - Parameters:
   ///   - path: Segments after `/api/v1`, not encoded.
   ///   - wait: How long the supervisor was asked to wait before it answers.
@@ -41,6 +45,7 @@ public actor ControlClient {
     try decode(try await exchange(.GET, RequestTarget.compose(["api", "v1"] + path, query: query), body: nil, wait: wait))
   }
 
+  /// Asks for a change; never repeated by itself.
   public func post<Body: Decodable & Sendable>(
     _ path: [String], body: some Encodable & Sendable, as type: Body.Type = Body.self
   ) async throws(ClientError) -> Answer<Body> {

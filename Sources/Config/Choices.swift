@@ -1,6 +1,8 @@
 /// A setting with a handful of words to choose from.
 public protocol SettingChoice: SettingValue, RawRepresentable, CaseIterable where RawValue == String {}
 
+// The members are documented by the protocol.
+// swift-format-ignore: AllPublicDeclarationsHaveDocumentation
 extension SettingChoice {
   /// The word, in lower or upper case.
   public init?(settingText text: String) { self.init(rawValue: text.lowercased()) }

@@ -1,5 +1,6 @@
 /// One thing wrong with the configuration.
 public struct ConfigError: Error, Hashable, Sendable {
+  /// What kind of mistake it is.
   public enum Code: String, Hashable, Sendable {
     /// The file cannot be opened or read.
     case unreadable
@@ -27,19 +28,25 @@ public struct ConfigError: Error, Hashable, Sendable {
     case commandLine(String)
   }
 
+  /// What kind of mistake it is.
   public var code: Code
+  /// Where it is.
   public var source: Source
   /// In words, without the place.
   public var message: String
 
+  /// A mistake at a place.
   public init(code: Code, source: Source, message: String) {
     self.code = code
     self.source = source
     self.message = message
   }
 
+  /// Nil for the environment and the command line.
   public var file: String? { if case .file(let path, _, _) = source { path } else { nil } }
+  /// From 1; nil when the whole file is meant.
   public var line: Int? { if case .file(_, let line, _) = source { line } else { nil } }
+  /// From 1, in Unicode scalars.
   public var column: Int? { if case .file(_, _, let column) = source { column } else { nil } }
 }
 
@@ -59,7 +66,9 @@ extension ConfigError: CustomStringConvertible {
 /// Everything wrong with the configuration, never empty: the file's errors by line, then the environment's by name, then
 /// the command line's.
 public struct ConfigErrors: Error, Hashable, Sendable, CustomStringConvertible {
+  /// In the order above.
   public var errors: [ConfigError]
+  /// At least one.
   public init(_ errors: [ConfigError]) { self.errors = errors }
   /// One a line.
   public var description: String { errors.map(\.description).joined(separator: "\n") }

@@ -14,7 +14,9 @@ public protocol SettingDeclaration: Sendable {
   var rangeText: String? { get }
   /// Words for the default in the reference, where it depends on the user.
   var defaultNote: String? { get }
+  /// The value where nobody gives one.
   func defaultValue(_ paths: RuntimePaths) -> any SettingValue
+  /// Reads and checks a value.
   func parse(_ text: String) -> Result<any SettingValue, SettingFault>
 }
 
@@ -27,11 +29,14 @@ extension SettingDeclaration {
 
 /// Why a text is no value for a setting.
 public struct SettingFault: Error, Hashable, Sendable {
+  /// `wrongType` or `outOfRange`.
   public var code: ConfigError.Code
+  /// In words; names the setting.
   public var message: String
 }
 
-/// One setting: name, type, default, limits and documentation.
+/// One setting: name, type, default, limits and documentation. The members are documented by the protocol.
+// swift-format-ignore: AllPublicDeclarationsHaveDocumentation
 public struct SettingKey<Value: SettingValue>: SettingDeclaration {
   public let name: String
   public let summary: String

@@ -1,7 +1,8 @@
 import Model
 
 /// Every setting there is. Parsing, environment names, validation, `config show` and the reference page derive from this
-/// table: a new setting is one more line here.
+/// table: a new setting is one more line here, documented by its summary.
+// swift-format-ignore: AllPublicDeclarationsHaveDocumentation
 public struct SettingKeys: Sendable {
   public let socket = SettingKey<String>(
     "socket", defaultNote: "`/run/mlos/agent.sock` for root; else `$XDG_RUNTIME_DIR/mlos/agent.sock`", reloadable: false,

@@ -10,12 +10,16 @@ public protocol SettingValue: Sendable, Hashable {
   static var expectation: String { get }
 }
 
+// The members are documented by the protocol.
+// swift-format-ignore: AllPublicDeclarationsHaveDocumentation
 extension String: SettingValue {
   public init?(settingText text: String) { self = text }
   public var settingText: String { self }
   public static var expectation: String { "text" }
 }
 
+// The members are documented by the protocol.
+// swift-format-ignore: AllPublicDeclarationsHaveDocumentation
 extension Bool: SettingValue {
   public init?(settingText text: String) {
     switch text.lowercased() {
@@ -28,6 +32,8 @@ extension Bool: SettingValue {
   public static var expectation: String { "true or false" }
 }
 
+// The members are documented by the protocol.
+// swift-format-ignore: AllPublicDeclarationsHaveDocumentation
 extension Int: SettingValue {
   public init?(settingText text: String) {
     guard let value = Int(text, radix: 10), !text.hasPrefix("+") else { return nil }
@@ -37,6 +43,8 @@ extension Int: SettingValue {
   public static var expectation: String { "a whole number" }
 }
 
+// The members are documented by the protocol.
+// swift-format-ignore: AllPublicDeclarationsHaveDocumentation
 extension Bytes: SettingValue {
   /// `65536`, `64K`, `64KiB`, `1.5M`, `2GiB`: binary units only. "KB" means two things and is refused.
   public init?(settingText text: String) {
@@ -65,6 +73,8 @@ extension Bytes: SettingValue {
   public static var expectation: String { "a size such as 65536, 64K or 1MiB" }
 }
 
+// The members are documented by the protocol.
+// swift-format-ignore: AllPublicDeclarationsHaveDocumentation
 extension Duration: SettingValue {
   /// `60` and `60s` are seconds; `500ms`, `1.5s`, `5m`, `2h`, `1d`. Never negative.
   public init?(settingText text: String) {

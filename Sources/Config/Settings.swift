@@ -21,10 +21,12 @@ public enum SettingOrigin: Hashable, Sendable, CustomStringConvertible {
 public struct SettingOverride: Hashable, Sendable {
   /// Dotted name.
   public var key: String
+  /// As it was typed.
   public var value: String
   /// The option as it was typed, e.g. `--socket`.
   public var option: String
 
+  /// A value for a key, from an option.
   public init(key: String, value: String, option: String) {
     self.key = key
     self.value = value
@@ -59,6 +61,7 @@ public struct Settings: Sendable, Hashable {
     for key in SettingKeys.all { entries[key.name] = Entry(value: key.defaultValue(paths), origin: .standard) }
   }
 
+  /// The value of a setting, by the name of its member in `SettingKeys`.
   public subscript<Value>(dynamicMember path: KeyPath<SettingKeys, SettingKey<Value>>) -> Value {
     let key = SettingKeys.shared[keyPath: path]
     guard let value = entries[key.name]?.value as? Value else {
@@ -74,8 +77,11 @@ public struct Settings: Sendable, Hashable {
   public struct Row: Hashable, Sendable {
     /// Dotted name.
     public var key: String
+    /// As it would be written in the file.
     public var value: String
+    /// `SettingOrigin` in words.
     public var origin: String
+    /// What the setting is for.
     public var summary: String
   }
 

@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 
 /// Standard output and standard error, unbuffered: what was printed is out, even if the next thing is a signal.
@@ -24,10 +25,17 @@ enum Output {
   /// Ignores SIGPIPE, so that a closed pipe is an error number. Not for `run`: the program would inherit it.
   static func prepare() { signal(SIGPIPE, SIG_IGN) }
 
-  /// Whether nobody will read standard output any more.
-  static var isAbandoned: Bool {
-    var state = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
-    return poll(&state, 1, 0) > 0 && state.revents & Int16(POLLERR) != 0
+  /// Ends the command without a word as soon as nobody reads standard output any more, also while it waits for something
+  /// to print.
+  static func endWhenAbandoned() {
+    Thread.detachNewThread {
+      var state = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
+      while true {
+        let count = poll(&state, 1, -1)
+        if count > 0, state.revents & Int16(POLLERR) != 0 { _exit(0) }
+        guard count < 0, errno == EINTR else { return }
+      }
+    }
   }
 
   /// errno, 0 for success.

@@ -1,21 +1,43 @@
 import ArgumentParser
+import Dispatch
 
-/// `run` becomes another program and must do so from the main thread, whose signal mask is the one the shell gave: so the
-/// command is parsed here, and only those that wait for answers leave this thread.
-@MainActor func start() async {
-  if CommandLine.arguments.dropFirst().first == "---completion" { return await CommandLineInterface.main() }
+/// `run` becomes another program and must do so from the main thread, whose signal mask is the one the shell gave; an async
+/// main would move to a thread with a mask of its own. So the command is parsed here, and only those that wait for answers
+/// leave this thread.
+func start() {
+  guard CommandLine.arguments.dropFirst().first != "---completion" else {
+    Task { await CommandLineInterface.main() }
+    dispatchMain()
+  }
+  let command: any ParsableCommand
   do {
-    var command = try CommandLineInterface.parseAsRoot()
-    if var command = command as? any AsyncParsableCommand {
-      try await command.run()
-    } else {
-      try command.run()
+    command = try CommandLineInterface.parseAsRoot()
+    guard let asynchronous = command as? any AsyncParsableCommand else {
+      var command = command
+      return try command.run()
     }
-  } catch let failure as Failure {
-    failure.exit()
+    wait(for: asynchronous)
   } catch {
-    CommandLineInterface.exit(withError: error)
+    end(with: error)
   }
 }
 
-await start()
+func wait(for command: sending any AsyncParsableCommand) -> Never {
+  Task {
+    do {
+      var command = command
+      try await command.run()
+      CommandLineInterface.exit()
+    } catch {
+      end(with: error)
+    }
+  }
+  dispatchMain()
+}
+
+func end(with error: any Error) -> Never {
+  if let failure = error as? Failure { failure.exit() }
+  CommandLineInterface.exit(withError: error)
+}
+
+start()

@@ -141,7 +141,10 @@ import Wire
 
   @Test(
     "only a socket of root or of the caller is trusted",
-    arguments: [(0, 1000, nil), (1000, 1000, nil), (1001, 1000, ClientError.untrusted(socket: "s", owner: 1001)), (1000, 0, .untrusted(socket: "s", owner: 1000))]
+    arguments: [
+      (0, 1000, nil), (1000, 1000, nil), (1001, 1000, ClientError.untrusted(socket: "s", owner: 1001)),
+      (1000, 0, .untrusted(socket: "s", owner: 1000)),
+    ]
       as [(UInt32, UInt32, ClientError?)])
   func trust(owner: UInt32, caller: UInt32, expected: ClientError?) {
     #expect(SocketCheck.judge(SocketCheck.Facts(isSocket: true, owner: owner), path: "s", caller: caller) == expected)

@@ -3,15 +3,16 @@ import Testing
 
 @testable import mlos
 
-@Suite struct ProgramFileTests {
-  static let scratch: URL = {
-    let directory = FileManager.default.temporaryDirectory.appending(path: "mlos-\(UUID().uuidString.prefix(8))")
-    try? FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-    return directory
-  }()
+@Suite final class ProgramFileTests {
+  let scratch = FileManager.default.temporaryDirectory.appending(path: "mlos-\(UUID().uuidString.prefix(8))")
+
+  init() throws { try FileManager.default.createDirectory(at: scratch, withIntermediateDirectories: true) }
+  deinit { try? FileManager.default.removeItem(at: scratch) }
+
+  static func canCompile(_ flags: String) throws -> Bool { try ProgramFileTests().compile(flags) != nil }
 
   /// Compiles an empty program; nil where there is no compiler or no static C library.
-  static func compile(_ flags: String...) -> String? {
+  func compile(_ flags: String...) -> String? {
     let program = scratch.appending(path: flags.joined()).path(percentEncoded: false)
     let source = scratch.appending(path: "empty.c")
     try? "int main(void) { return 0; }".write(to: source, atomically: true, encoding: .utf8)
@@ -25,7 +26,7 @@ import Testing
   }
 
   func script(_ text: String) throws -> String {
-    let file = Self.scratch.appending(path: UUID().uuidString)
+    let file = scratch.appending(path: UUID().uuidString)
     try text.write(to: file, atomically: true, encoding: .utf8)
     return file.path(percentEncoded: false)
   }
@@ -39,13 +40,13 @@ import Testing
     #expect(WatchObstacle.of(path: "/bin/true") == nil)
   }
 
-  @Test("a static program is told", .enabled(if: compile("-static") != nil, "needs cc and a static C library"))
+  @Test("a static program is told", .enabled(if: try canCompile("-static"), "needs cc and a static C library"))
   func staticProgram() throws {
-    let program = try #require(Self.compile("-static"))
+    let program = try #require(compile("-static"))
     #expect(ProgramFile.inspect(path: program) == .staticallyLinked)
     #expect(WatchObstacle.of(path: program) == .staticallyLinked)
     // So is one that may be loaded anywhere: it has a PT_DYNAMIC, but no loader.
-    if let pie = Self.compile("-static-pie") { #expect(ProgramFile.inspect(path: pie) == .staticallyLinked) }
+    if let pie = compile("-static-pie") { #expect(ProgramFile.inspect(path: pie) == .staticallyLinked) }
     #expect(WatchObstacle.of(path: try script("#!\(program) -x\n")) == .staticallyLinked)
   }
 

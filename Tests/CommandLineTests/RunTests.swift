@@ -17,15 +17,21 @@ import Testing
     #expect(AgentLibrary.preload(agent: "/a/libmlosagent.so", existing: expected) == expected)
   }
 
-  @Test("without the agent", arguments: [(nil, nil), ("/a/libmlosagent.so", nil), ("/x.so:/a/libmlosagent.so", "/x.so")] as [(String?, String?)])
+  @Test(
+    "without the agent",
+    arguments: [(nil, nil), ("/a/libmlosagent.so", nil), ("/x.so:/a/libmlosagent.so", "/x.so")] as [(String?, String?)])
   func withoutAgent(existing: String?, expected: String?) { #expect(AgentLibrary.withoutAgent(existing) == expected) }
 
   @Test(
     "the agent's library: named, or beside the command, or installed",
     arguments: [
       ("/o.so", "/v.so", ["/o.so", "/v.so"], "/o.so"), (nil, "/v.so", ["/v.so", "/usr/bin/libmlosagent.so"], "/v.so"),
-      ("/gone.so", nil, ["/usr/bin/libmlosagent.so"], nil), (nil, "", ["/usr/lib/mlos/libmlosagent.so"], "/usr/lib/mlos/libmlosagent.so"),
-      (nil, nil, ["/usr/bin/../lib/mlos/libmlosagent.so", "/usr/lib/mlos/libmlosagent.so"], "/usr/bin/../lib/mlos/libmlosagent.so"),
+      ("/gone.so", nil, ["/usr/bin/libmlosagent.so"], nil),
+      (nil, "", ["/usr/lib/mlos/libmlosagent.so"], "/usr/lib/mlos/libmlosagent.so"),
+      (
+        nil, nil, ["/usr/bin/../lib/mlos/libmlosagent.so", "/usr/lib/mlos/libmlosagent.so"],
+        "/usr/bin/../lib/mlos/libmlosagent.so"
+      ),
       (nil, nil, ["/usr/lib/m/mlos/libmlosagent.so"], "/usr/lib/m/mlos/libmlosagent.so"), (nil, nil, [], nil),
       ("/a b.so", nil, ["/a b.so"], nil), ("/a:b.so", nil, ["/a:b.so"], nil),
     ] as [(String?, String?, [String], String?)])
@@ -36,10 +42,13 @@ import Testing
   }
 
   @Test("the environment keeps its bytes, its order and what is not named") func environment() {
-    let bytes = [Array("A=1".utf8), [0x42, 0x3D, 0xFF], Array("LD_PRELOAD=/x".utf8), Array("LD_PRELOAD=/y".utf8), Array("C".utf8)]
+    let bytes = [
+      Array("A=1".utf8), [0x42, 0x3D, 0xFF], Array("LD_PRELOAD=/x".utf8), Array("LD_PRELOAD=/y".utf8), Array("C".utf8),
+    ]
     func set(_ changes: [(String, String?)]) -> [[UInt8]] { ProcessImage.environment(bytes, setting: changes) }
     #expect(set([]) == bytes)
-    #expect(set([("LD_PRELOAD", "/a"), ("N", "")]) == [bytes[0], bytes[1], Array("LD_PRELOAD=/a".utf8), bytes[4], Array("N=".utf8)])
+    #expect(
+      set([("LD_PRELOAD", "/a"), ("N", "")]) == [bytes[0], bytes[1], Array("LD_PRELOAD=/a".utf8), bytes[4], Array("N=".utf8)])
     #expect(set([("A", nil)]) == Array(bytes.dropFirst()))
   }
 
@@ -69,7 +78,9 @@ import Testing
 
   @Test("a supervisor of its own gets what it needs to know") func supervisor() {
     #expect(
-      EmbeddedSupervisor.arguments(socket: "/s", keepAlive: false) == ["mlosd", "--ephemeral", "--socket", "/s", "--ready-fd", "3"])
+      EmbeddedSupervisor.arguments(socket: "/s", keepAlive: false) == [
+        "mlosd", "--ephemeral", "--socket", "/s", "--ready-fd", "3",
+      ])
     #expect(EmbeddedSupervisor.arguments(socket: "/s", keepAlive: true) == ["mlosd", "--socket", "/s", "--ready-fd", "3"])
     #expect(
       EmbeddedSupervisor.candidates(executable: "/opt/bin/mlos", path: "/a:rel::/b").prefix(5)

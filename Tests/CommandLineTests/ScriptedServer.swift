@@ -79,7 +79,8 @@ private final class Answering: ChannelInboundHandler {
     guard let end = received.range(of: "\r\n\r\n") else { return }
     let head = received[..<end.lowerBound]
     let body = received[end.upperBound...]
-    let length = head.lowercased().split(separator: "\r\n").first { $0.hasPrefix("content-length: ") }
+    let length =
+      head.lowercased().split(separator: "\r\n").first { $0.hasPrefix("content-length: ") }
       .flatMap { Int($0.dropFirst(16)) } ?? 0
     guard body.utf8.count >= length else { return }
     let line = head.prefix { $0 != "\r\n" && $0 != "\r" }
@@ -88,7 +89,8 @@ private final class Answering: ChannelInboundHandler {
     case .silence: break
     case .last(let text):
       let context = NIOLoopBound(context, eventLoop: context.eventLoop)
-      context.value.writeAndFlush(wrapOutboundOut(ByteBuffer(string: text))).whenComplete { _ in context.value.close(promise: nil) }
+      context.value.writeAndFlush(wrapOutboundOut(ByteBuffer(string: text))).whenComplete { _ in context.value.close(promise: nil)
+      }
     case .pieces(let pieces): write(pieces[...], NIOLoopBound(context, eventLoop: context.eventLoop))
     }
   }

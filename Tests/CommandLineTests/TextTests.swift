@@ -23,7 +23,9 @@ func terminal(_ columns: Int) -> Terminal { Terminal(isTerminal: true, measured:
   }
 
   static let table = Table(
-    columns: [.number("PID"), .text("NAME", minimum: 4), .number("SIZE", drop: 1), .text("PATH", minimum: 6, keepsEnd: true, drop: 2)],
+    columns: [
+      .number("PID"), .text("NAME", minimum: 4), .number("SIZE", drop: 1), .text("PATH", minimum: 6, keepsEnd: true, drop: 2),
+    ],
     rows: [["1", "日本語プログラム", "10 B", "/usr/lib/x86_64-linux-gnu/libz.so"], ["4711", "sh", "1.50 KiB", "/bin/sh"]])
 
   @Test("a table without a terminal is not cut") func unlimited() {
@@ -50,7 +52,8 @@ func terminal(_ columns: Int) -> Terminal { Terminal(isTerminal: true, measured:
     arguments: [
       (true, 120, [:], false, 120, true), (true, 0, ["COLUMNS": "100"], false, 100, true), (true, 0, [:], false, 80, true),
       (false, 120, ["COLUMNS": "100"], false, nil, false), (true, 10, ["NO_COLOR": "1"], false, 10, false),
-      (true, 10, ["NO_COLOR": ""], false, 10, true), (true, 10, [:], true, 10, false), (true, 10, ["TERM": "dumb"], false, 10, false),
+      (true, 10, ["NO_COLOR": ""], false, 10, true), (true, 10, [:], true, 10, false),
+      (true, 10, ["TERM": "dumb"], false, 10, false),
     ] as [(Bool, Int, [String: String], Bool, Int?, Bool)])
   func terminals(isTerminal: Bool, measured: Int, environment: [String: String], no: Bool, columns: Int?, colours: Bool) {
     let terminal = Terminal(isTerminal: isTerminal, measured: measured, environment: environment, noColour: no)
@@ -77,7 +80,10 @@ func terminal(_ columns: Int) -> Terminal { Terminal(isTerminal: true, measured:
 
   @Test(
     "processor time",
-    arguments: [(0.0, "0.00 s"), (0.525, "0.53 s"), (59.99, "59.99 s"), (60, "1:00"), (187.9, "3:07"), (7387, "2:03:07"), (-1, "-"), (.nan, "-")] as [(Double, String)])
+    arguments: [
+      (0.0, "0.00 s"), (0.525, "0.53 s"), (59.99, "59.99 s"), (60, "1:00"), (187.9, "3:07"), (7387, "2:03:07"), (-1, "-"),
+      (.nan, "-"),
+    ] as [(Double, String)])
   func processorTime(seconds: Double, expected: String) { #expect(Phrases.processorTime(seconds) == expected) }
 
   @Test(

@@ -30,10 +30,11 @@ import Wire
   }
 
   @Test("modules") func modules() throws {
+    let lines = ModulesView(answer: try Self.fixture("modules")).lines(terminal(80))
     #expect(
-      ModulesView(answer: try Self.fixture("modules")).lines(terminal(80)) == [
-        "MODULE                                    PACKAGE  RESIDENT   PRIVATE  LAST USED",
-        "/usr/lib/x86_64-linux-gnu/libz.so.1.2.13  zlib1g   2.00 MiB  12.0 KiB    8 s ago",
+      lines == [
+        "MODULE                            PACKAGE  STATE   RESIDENT   PRIVATE  LAST USED",
+        "…x86_64-linux-gnu/libz.so.1.2.13  zlib1g   loaded  2.00 MiB  12.0 KiB    8 s ago",
         "python3 (4711): 1 module loaded, 0 unloaded, resident 2.00 MiB, private 12.0 KiB",
       ])
   }
@@ -48,7 +49,8 @@ import Wire
         "outside modules: 140 MiB anonymous, live heap 120 MiB",
       ])
     #expect(PackagesView(answer: try Self.fixture("packages")).lines(wide).count == 3)
-    #expect(PackagesView(answer: try Self.fixture("packages-unknown"), pid: 4711).lines(wide).last?.hasSuffix("live heap -") == true)
+    #expect(
+      PackagesView(answer: try Self.fixture("packages-unknown"), pid: 4711).lines(wide).last?.hasSuffix("live heap -") == true)
   }
 
   @Test("events") func events() throws {
@@ -67,7 +69,9 @@ import Wire
     let lines = StatusView(answer: try Self.fixture("status")).lines(wide)
     #expect(lines.contains("own use         16.0 MiB resident, 0.13 s of processor time"))
     #expect(lines.last == "18446744073709551615 events dropped")
-    #expect(StatusView(answer: try Self.fixture("status-unknown")).lines(wide).contains("own use         - resident, - of processor time"))
+    #expect(
+      StatusView(answer: try Self.fixture("status-unknown")).lines(wide).contains(
+        "own use         - resident, - of processor time"))
   }
 
   @Test("adopt and config") func rest() throws {

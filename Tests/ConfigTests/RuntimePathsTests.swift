@@ -47,7 +47,8 @@ import Testing
     for line in SettingsReference.variables() { #expect(page.contains(line), "missing: \(line)") }
   }
 
-  @Test("the packaged file shows every setting at its default, commented out, and is read without a complaint") func file() throws {
+  @Test("the packaged file shows every setting at its default, commented out, and is read without a complaint") func file() throws
+  {
     let text = try String(contentsOf: Self.root.appending(path: "packaging/mlos.yaml"), encoding: .utf8)
     #expect(text == SettingsReference.commentedFile())
     #expect(load(text).complaints == [])

@@ -7,7 +7,8 @@ import Testing
   @Test(
     "durations",
     arguments: [
-      ("60", .seconds(60), "60s"), ("60s", .seconds(60), "60s"), ("5m", .seconds(300), "300s"), ("500ms", .milliseconds(500), "500ms"),
+      ("60", .seconds(60), "60s"), ("60s", .seconds(60), "60s"), ("5m", .seconds(300), "300s"),
+      ("500ms", .milliseconds(500), "500ms"),
       ("0.5", .milliseconds(500), "500ms"), ("1.5 s", .milliseconds(1500), "1.5s"), ("0", .zero, "0s"),
       ("2h", .seconds(7200), "7200s"), ("1d", .seconds(86400), "86400s"), ("0.000000001", .nanoseconds(1), "0.000000001s"),
       ("1500ms", .milliseconds(1500), "1.5s"), ("", nil, ""), ("-1", nil, ""), ("1.", nil, ""), (".5", nil, ""),

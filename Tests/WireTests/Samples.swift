@@ -48,7 +48,8 @@ struct Samples {
         ModuleRow(
           path: "/usr/lib/x86_64-linux-gnu/libz.so.1.2.13", package: "zlib1g", packageKind: .system, state: "loaded",
           isDeleted: false, device: maybe(8 << 32 | 1), inode: maybe(42), buildId: maybe("00ff"), soname: maybe("libz.so.1"),
-          loadAddress: maybe(0x7F00_0000_0000), dlopenCount: maybe(2), dlcloseCount: maybe(1), firstLoadedAt: maybe(1_800_000_002),
+          loadAddress: maybe(0x7F00_0000_0000), dlopenCount: maybe(2), dlcloseCount: maybe(1),
+          firstLoadedAt: maybe(1_800_000_002),
           lastLoadedAt: maybe(1_800_000_003), unloadedAt: Known(nil), lastUsedAt: maybe(1_800_000_004),
           neededBy: known ? ["/usr/bin/python3"] : [], pinnedBy: known ? ["nodelete"] : [], threadLocalBytes: maybe(16),
           memory: memory)

@@ -21,8 +21,8 @@ struct EventsCommand: AsyncParsableCommand {
   @OptionGroup var connection: ConnectionOptions
   @OptionGroup var output: OutputOptions
 
-  /// How long the supervisor may hold an answer back: short enough to notice that nobody reads any more.
-  private static let wait = Duration.seconds(5)
+  /// How long the supervisor may hold an answer back: two wake-ups a minute when nothing happens.
+  private static let wait = Duration.seconds(30)
 
   func validate() throws {
     for kind in kind where !EventLine.kinds.contains(kind) {
@@ -44,7 +44,8 @@ struct EventsCommand: AsyncParsableCommand {
       } else {
         try show(history)
       }
-      while follow, !Output.isAbandoned {
+      if follow { Output.endWhenAbandoned() }
+      while follow {
         let answer = try await client.events(after: history.next, wait: Self.wait, pid: pid?.pid).body
         history.next = max(history.next, answer.next)
         try show(EventsAnswer(events: chosen(answer.events), next: answer.next, lost: answer.lost))

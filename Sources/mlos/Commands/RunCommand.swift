@@ -55,7 +55,9 @@ struct RunCommand: ParsableCommand {
     do throws(Problem) {
       changes = try getReady(environment, inherited)
     } catch {
-      guard optional else { throw Failure(status: .cannotRun, message: error.message, advice: "--optional runs the program all the same") }
+      guard optional else {
+        throw Failure(status: .cannotRun, message: error.message, advice: "--optional runs the program all the same")
+      }
       Output.complain("\(error.message)\nmlos: running \(program[0]) without supervision")
       return try become(executable, arguments, inherited)
     }
@@ -69,7 +71,8 @@ struct RunCommand: ParsableCommand {
     switch ProgramSearch.find(name, path: path, look: ProgramSearch.look) {
     case .found(let path): return path
     case .notFound: throw Failure(status: .programNotFound, message: "'\(name)': \(String(cString: strerror(ENOENT)))")
-    case .notExecutable(let path): throw Failure(status: .notExecutable, message: "'\(path)': \(String(cString: strerror(EACCES)))")
+    case .notExecutable(let path):
+      throw Failure(status: .notExecutable, message: "'\(path)': \(String(cString: strerror(EACCES)))")
     }
   }
 
@@ -130,6 +133,7 @@ struct RunCommand: ParsableCommand {
     // A script without "#!" is the shell's, as with execvp(3).
     if number == ENOEXEC { number = execute("/bin/sh", ["/bin/sh", executable].map { Array($0.utf8) } + arguments.dropFirst()) }
     throw Failure(
-      status: number == ENOENT ? .programNotFound : .notExecutable, message: "'\(executable)': \(String(cString: strerror(number)))")
+      status: number == ENOENT ? .programNotFound : .notExecutable,
+      message: "'\(executable)': \(String(cString: strerror(number)))")
   }
 }

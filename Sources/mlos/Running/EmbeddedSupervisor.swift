@@ -23,7 +23,6 @@ enum EmbeddedSupervisor {
     ["mlosd"] + (keepAlive ? [] : ["--ephemeral"]) + ["--socket", socket, "--ready-fd", "\(readyDescriptor)"]
   }
 
-
   /// Starts `executable` and waits until it is ready.
   ///
   /// - Parameter isReachable: Whether a supervisor answers; asked when the new one gave up, since another may have won.

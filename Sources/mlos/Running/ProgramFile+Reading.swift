@@ -22,7 +22,8 @@ extension WatchObstacle {
     var status = stat()
     let changesUser =
       stat(path, &status) == 0
-      && (status.st_mode & S_ISUID != 0 && status.st_uid != geteuid() || status.st_mode & S_ISGID != 0 && status.st_gid != getegid())
+      && (status.st_mode & S_ISUID != 0 && status.st_uid != geteuid()
+        || status.st_mode & S_ISGID != 0 && status.st_gid != getegid())
     return judge(file, changesUser: changesUser) { ProgramFile.inspect(path: $0) ?? .dynamic(interpreter: "") }
   }
 }

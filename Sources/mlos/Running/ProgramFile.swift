@@ -24,7 +24,8 @@ enum ProgramFile: Equatable {
     let entries = Int(number(head, at: 56, bytes: 2))
     guard entrySize >= 56 else { return .other }
     let table = read(tableOffset, entrySize * entries)
-    for start in stride(from: 0, to: table.count - 55, by: entrySize) where number(table, at: start, bytes: 4) == interpreterType {
+    for start in stride(from: 0, to: table.count - 55, by: entrySize) where number(table, at: start, bytes: 4) == interpreterType
+    {
       let offset = number(table, at: start + 8, bytes: 8)
       let size = min(number(table, at: start + 32, bytes: 8), 4096)
       let path = read(offset, Int(size)).prefix { $0 != 0 }

@@ -52,6 +52,7 @@ enum Phrases {
     for _ in 0..<places { scale *= 10 }
     guard value.isFinite, abs(value) < 1e15 else { return "-" }
     let scaled = Int64((value * Double(scale)).rounded())
+    guard places > 0 else { return "\(scaled)" }
     let fraction = String(abs(scaled) % Int64(scale))
     let zeros = String(repeating: "0", count: places - fraction.count)
     return "\(scaled < 0 ? "-" : "")\(abs(scaled) / Int64(scale)).\(zeros)\(fraction)"

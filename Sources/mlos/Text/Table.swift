@@ -53,7 +53,9 @@ struct Table {
     func least(_ column: Int) -> Int { columns[column].minimum.map { min($0, natural[column]) } ?? natural[column] }
     func total(_ widths: [Int]) -> Int { widths.reduce(0, +) + Self.gap * max(widths.count - 1, 0) }
     while total(shown.map(least)) > width,
-      let victim = shown.filter({ columns[$0].dropOrder != nil }).max(by: { (columns[$0].dropOrder ?? 0) < (columns[$1].dropOrder ?? 0) })
+      let victim = shown.filter({ columns[$0].dropOrder != nil }).max(by: {
+        (columns[$0].dropOrder ?? 0) < (columns[$1].dropOrder ?? 0)
+      })
     {
       shown.removeAll { $0 == victim }
     }

@@ -6,9 +6,9 @@ struct ConfigView {
   var showsOrigin: Bool
 
   func lines(_ terminal: Terminal) -> [String] {
-    var columns: [Table.Column] = [.text("KEY"), .text("VALUE", minimum: 12, keepsEnd: true)]
+    var columns: [Table.Column] = [.text("KEY"), .text("VALUE", minimum: 24, keepsEnd: true)]
     if showsOrigin { columns.append(.text("ORIGIN", minimum: 12, keepsEnd: true)) }
-    columns.append(.text("MEANING", minimum: 16, drop: 1))
+    columns.append(.text("MEANING", minimum: 30, drop: 1))
     let table = Table(
       columns: columns,
       rows: answer.settings.map { row in

@@ -23,14 +23,16 @@ struct DoctorView {
         case .missing: ("missing", .bad)
         case .unknown: ("unknown", .faint)
         }
-      lines.append("\(emphasis.applied(to: word, terminal))  \(Emphasis.heading.applied(to: finding.subject, terminal)): \(finding.found)")
+      lines.append(
+        "\(emphasis.applied(to: word, terminal))  \(Emphasis.heading.applied(to: finding.subject, terminal)): \(finding.found)")
       if let consequence = finding.consequence { lines.append("         \(consequence)") }
       if let remedy = finding.remedy { lines.append("         do: \(remedy)") }
     }
     func count(_ verdict: Finding.Verdict) -> Int { findings.count { $0.verdict == verdict } }
     lines.append(
       Emphasis.faint.applied(
-        to: "\(count(.works)) work, \(count(.limited)) limited, \(count(.missing)) missing, \(count(.unknown)) unknown", terminal))
+        to: "\(count(.works)) work, \(count(.limited)) limited, \(count(.missing)) missing, \(count(.unknown)) unknown", terminal)
+    )
     return lines
   }
 

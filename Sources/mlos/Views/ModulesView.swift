@@ -11,7 +11,7 @@ struct ModulesView {
       answer.modules, by: order, memory: \.memory, used: { $0.lastUsedAt.value }, name: \.path)
     let table = Table(
       columns: [
-        .text("MODULE", minimum: 16, keepsEnd: true), .text("PACKAGE", minimum: 8, drop: 2), .text("STATE", drop: 4),
+        .text("MODULE", minimum: 30, keepsEnd: true), .text("PACKAGE", minimum: 8, drop: 2), .text("STATE", drop: 4),
         .number("RESIDENT"), .number("PRIVATE", drop: 3), .number("PROPORTIONAL", drop: 5), .number("OPENED", drop: 7),
         .number("LAST USED", drop: 1), .text("PINNED BY", drop: 6),
       ],
