@@ -131,6 +131,7 @@ public struct CoverageSnapshot: Sendable {
   public var usage: MemoryUsage
   public var fileBacked: Bytes
   public var packagedFileBacked: Bytes
+  /// Resident outside every object: heap, stacks, arenas. With the packages it makes the whole.
   public var anonymous: Bytes
   public var liveHeap: Bytes?
 }

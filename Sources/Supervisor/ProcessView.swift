@@ -66,7 +66,7 @@ struct ProcessView {
     for object in inventory.objects where package(of: object.file).kind != .file { packaged += object.usage.fileBacked }
     return CoverageSnapshot(
       pid: facts.identity.pid, processName: facts.name, usage: inventory.total, fileBacked: inventory.fileBacked,
-      packagedFileBacked: packaged, anonymous: inventory.total.anonymous,
+      packagedFileBacked: packaged, anonymous: inventory.remainder.resident,
       liveHeap: report.flatMap { $0.state == .active ? $0.heap.live : nil })
   }
 }

@@ -98,8 +98,7 @@ checkpoint(info.uordblks + info.hblkhd)
         for ours, kernels in (("resident_bytes", "Rss"), ("proportional_bytes", "Pss"), ("mapped_bytes", "Size")):
             self.assertLessEqual(abs(whole["memory"][ours] - sums[kernels]), sums[kernels] * 0.01, ours)
         in_packages = sum(p["memory"]["resident_bytes"] for p in answer["packages"])
-        anonymous_in_packages = sum(p["memory"]["anonymous_bytes"] for p in answer["packages"])
-        explained = in_packages - anonymous_in_packages + whole["anonymous_resident_bytes"]
+        explained = in_packages + whole["anonymous_resident_bytes"]
         self.assertLessEqual(abs(explained - sums["Rss"]), sums["Rss"] * 0.01)
         share = whole["packaged_file_backed_resident_bytes"] / whole["file_backed_resident_bytes"]
         self.assertGreaterEqual(share, 0.95, answer)
