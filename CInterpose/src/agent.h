@@ -1,8 +1,8 @@
 /*
  * What the parts of the agent share. Everything here is private to the library.
  *
- * Locks: claim_lock (slots' ownership) and modules_lock are only ever tried, never waited for, since their holder may be
- * any host thread. Order where both are held: claim_lock, then modules_lock.
+ * Nothing here is ever waited for, since whoever holds it may be any host thread: modules_lock is only tried, and the
+ * exchange of the slots' pages (exchanging) gives way to threads that are taking a slot (claiming), as they do to it.
  */
 #ifndef MLOS_AGENT_INTERNAL_H
 #define MLOS_AGENT_INTERNAL_H
@@ -60,7 +60,8 @@ struct mlos_agent {
   bool cxx_bypasses;   /* the allocator defines operator new itself: C++ allocations pass us by */
   _Atomic bool frozen; /* a seccomp filter went in: no system call of ours any more */
   bool filter_inherited;
-  atomic_flag claim_lock;
+  _Atomic uint32_t claiming; /* threads that are taking a slot */
+  _Atomic bool exchanging;   /* the pages under the slots are being exchanged: nobody takes one */
   atomic_flag modules_lock;
   _Atomic bool modules_pending; /* somebody found modules_lock taken, or knows of a change */
   _Atomic uint64_t next_due_ms; /* CLOCK_MONOTONIC; before it a tick has nothing to do */

@@ -206,10 +206,11 @@ static bool exchange_pages(const struct mlos_descriptor *descriptor) {
 bool mlos_segment_share(void) {
   if (mlos_memfd.number >= 0)
     return mlos_descriptor_is_ours(&mlos_memfd);
-  if (atomic_flag_test_and_set_explicit(&mlos_agent.claim_lock, memory_order_acquire))
+  if (atomic_exchange(&mlos_agent.exchanging, true))
     return false;
   bool shared = false;
-  if (!atomic_flag_test_and_set_explicit(&mlos_agent.modules_lock, memory_order_acquire)) {
+  if (atomic_load(&mlos_agent.claiming) == 0 &&
+      !atomic_flag_test_and_set_explicit(&mlos_agent.modules_lock, memory_order_acquire)) {
     struct mlos_descriptor descriptor;
     if (make_memfd(&descriptor)) {
       shared = exchange_pages(&descriptor);
@@ -220,7 +221,7 @@ bool mlos_segment_share(void) {
     }
     atomic_flag_clear_explicit(&mlos_agent.modules_lock, memory_order_release);
   }
-  atomic_flag_clear_explicit(&mlos_agent.claim_lock, memory_order_release);
+  atomic_store(&mlos_agent.exchanging, false);
   return shared;
 }
 

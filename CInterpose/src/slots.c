@@ -42,26 +42,38 @@ static struct mlos_slot *reuse(struct mlos_slot *slots, uint32_t used, uint32_t 
   return NULL;
 }
 
-/* NULL: the pages are being exchanged just now, count in the overflow slot and ask again next time. */
-static struct mlos_slot *claim(void) {
+static struct mlos_slot *take_new(struct mlos_header *header, struct mlos_slot *slots, uint32_t tid) {
+  uint32_t used = __atomic_load_n(&header->slots_used, __ATOMIC_RELAXED);
+  while (used < MLOS_SLOT_CAPACITY)
+    if (__atomic_compare_exchange_n(&header->slots_used, &used, used + 1, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+      __atomic_store_n(&slots[used].tid, tid, __ATOMIC_RELEASE);
+      return &slots[used];
+    }
+  return NULL;
+}
+
+static struct mlos_slot *take(void) {
   struct mlos_header *header = mlos_agent.header;
-  if (atomic_flag_test_and_set_explicit(&mlos_agent.claim_lock, memory_order_acquire))
-    return NULL;
   struct mlos_slot *slots = mlos_slots(header), *slot = NULL;
-  uint32_t tid = mlos_thread_id(), used = header->slots_used;
-  bool frozen = atomic_load_explicit(&mlos_agent.frozen, memory_order_relaxed);
-  if (used >= SLOTS_BEFORE_REUSE && !frozen)
+  uint32_t tid = mlos_thread_id(), used = __atomic_load_n(&header->slots_used, __ATOMIC_ACQUIRE);
+  if (used >= SLOTS_BEFORE_REUSE && !atomic_load_explicit(&mlos_agent.frozen, memory_order_relaxed))
     slot = reuse(slots, used, tid, used < MLOS_SLOT_CAPACITY ? PROBES : PROBES_WHEN_FULL);
-  if (!slot && used < MLOS_SLOT_CAPACITY) {
-    slot = &slots[used];
-    __atomic_store_n(&slot->tid, tid, __ATOMIC_RELEASE);
-    __atomic_store_n(&header->slots_used, used + 1, __ATOMIC_RELEASE);
-  }
+  if (!slot)
+    slot = take_new(header, slots, tid);
   if (!slot) {
     mlos_thread.overflowed = 1;
     __atomic_fetch_add(&header->slots_overflowed, 1, __ATOMIC_RELAXED);
   }
-  atomic_flag_clear_explicit(&mlos_agent.claim_lock, memory_order_release);
+  return slot;
+}
+
+/* NULL: none left, or the pages are being exchanged just now; count in the overflow slot and, then, ask again next time. */
+static struct mlos_slot *claim(void) {
+  struct mlos_slot *slot = NULL;
+  atomic_fetch_add(&mlos_agent.claiming, 1);
+  if (!atomic_load(&mlos_agent.exchanging))
+    slot = take();
+  atomic_fetch_sub(&mlos_agent.claiming, 1);
   return slot;
 }
 

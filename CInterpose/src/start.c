@@ -12,8 +12,7 @@
 #include <sys/auxv.h>
 #include <sys/prctl.h>
 
-struct mlos_agent mlos_agent = {
-    .thread_allowed = true, .claim_lock = ATOMIC_FLAG_INIT, .modules_lock = ATOMIC_FLAG_INIT, .next_due_ms = UINT64_MAX};
+struct mlos_agent mlos_agent = {.thread_allowed = true, .modules_lock = ATOMIC_FLAG_INIT, .next_due_ms = UINT64_MAX};
 
 /* Asks valgrind's instrumentation, which recognises this sequence; on a real processor it changes nothing. */
 static bool under_valgrind(void) {
@@ -128,7 +127,8 @@ bool mlos_ready(void) {
       mlos_become(MLOS_MODE_OFF);
       return false;
     }
-    atomic_flag_clear(&mlos_agent.claim_lock);
+    atomic_store(&mlos_agent.claiming, 0);
+    atomic_store(&mlos_agent.exchanging, false);
     atomic_flag_clear(&mlos_agent.modules_lock);
     mlos_thread.self = mlos_thread.saved = NULL;
     mlos_thread.deferred = mlos_thread.overflowed = mlos_thread.inside = 0;

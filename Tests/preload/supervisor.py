@@ -122,7 +122,10 @@ class Session:
         self.requests = 0
 
     def welcome(self):
-        self.connection.send(struct.pack("=IHHIIII", MAGIC, VERSION, WELCOME, 24, 0, os.getpid(), 0))
+        try:
+            self.connection.send(struct.pack("=IHHIIII", MAGIC, VERSION, WELCOME, 24, 0, os.getpid(), 0))
+        except BrokenPipeError:
+            pass  # a short program has ended or exec'ed already; its segment can still be read
         return self
 
     def reject(self):
