@@ -9,7 +9,7 @@ public func runControlLoop(_ operations: UnsafePointer<mlos_control_ops>) {
     switch machine.next(at: ops.now_ms()) {
     case .stop:
       return
-    case .sleep(let milliseconds):
+    case .wait(let milliseconds):
       let bits = ops.wait(timeout(milliseconds))
       machine.woke(
         kicked: bits & UInt32(MLOS_WAKE_KICK.rawValue) != 0, socket: bits & UInt32(MLOS_WAKE_SOCKET.rawValue) != 0,

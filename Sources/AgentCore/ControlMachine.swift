@@ -25,7 +25,7 @@ public struct ControlMachine: Equatable, Sendable {
     case receive
     case refreshModules
     /// Sleep this long at most; nil = until something happens.
-    case sleep(milliseconds: UInt64?)
+    case wait(milliseconds: UInt64?)
     case stop
   }
 
@@ -69,7 +69,7 @@ public struct ControlMachine: Equatable, Sendable {
     if readable && link == .up { return .receive }
     if case .down(let retryAt) = link, retryAt <= now { return .connect }
     if case .looking(_, let nextAt, _) = watch, nextAt <= now { return .refreshModules }
-    return .sleep(milliseconds: pause(at: now))
+    return .wait(milliseconds: pause(at: now))
   }
 
   private func pause(at now: UInt64) -> UInt64? {

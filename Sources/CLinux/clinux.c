@@ -9,5 +9,7 @@
 #endif
 
 #pragma GCC visibility push(default)
-int mlos_linux_pidfd_open(pid_t pid, unsigned int flags) { return (int)syscall(SYS_pidfd_open, pid, flags); }
+int mlos_linux_pidfd_open(pid_t pid, unsigned int flags) {
+  return (int)syscall(SYS_pidfd_open, pid, flags);
+}
 #pragma GCC visibility pop

@@ -42,13 +42,19 @@ ssize_t mlos_linux_process_madvise(int pidfd, const struct iovec *ranges, size_t
   return (ssize_t)syscall(SYS_process_madvise, pidfd, ranges, count, advice, 0u);
 }
 
-int mlos_linux_memory_merge(void) { return prctl(PR_GET_MEMORY_MERGE, 0L, 0L, 0L, 0L); }
+int mlos_linux_memory_merge(void) {
+  return prctl(PR_GET_MEMORY_MERGE, 0L, 0L, 0L, 0L);
+}
 
-int mlos_linux_seccomp_mode(void) { return prctl(PR_GET_SECCOMP, 0L, 0L, 0L, 0L); }
+int mlos_linux_seccomp_mode(void) {
+  return prctl(PR_GET_SECCOMP, 0L, 0L, 0L, 0L);
+}
 
 int mlos_linux_landlock_version(void) {
   return (int)syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_VERSION_FLAG);
 }
 
-const char *mlos_linux_libc_version(void) { return gnu_get_libc_version(); }
+const char *mlos_linux_libc_version(void) {
+  return gnu_get_libc_version();
+}
 #pragma GCC visibility pop

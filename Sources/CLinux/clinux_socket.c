@@ -52,7 +52,9 @@ int mlos_linux_accept(int listener) {
   return descriptor;
 }
 
-void mlos_linux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+void mlos_linux_name_thread(const char *name) {
+  pthread_setname_np(pthread_self(), name);
+}
 
 ssize_t mlos_linux_receive(int socket, void *buffer, size_t size, int *descriptors, int capacity, int *received, int *truncated) {
   union {
@@ -60,7 +62,8 @@ ssize_t mlos_linux_receive(int socket, void *buffer, size_t size, int *descripto
     struct cmsghdr align;
   } control;
   struct iovec piece = {.iov_base = buffer, .iov_len = size};
-  struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+  struct msghdr message = {
+      .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
   *received = 0;
   *truncated = 0;
   ssize_t bytes;
@@ -108,7 +111,11 @@ int mlos_linux_peer_pidfd(int socket) {
   return descriptor;
 }
 
-int mlos_linux_get_seals(int descriptor) { return fcntl(descriptor, F_GET_SEALS); }
-int mlos_linux_seal_shrink(void) { return F_SEAL_SHRINK; }
+int mlos_linux_get_seals(int descriptor) {
+  return fcntl(descriptor, F_GET_SEALS);
+}
+int mlos_linux_seal_shrink(void) {
+  return F_SEAL_SHRINK;
+}
 
 #pragma GCC visibility pop

@@ -19,13 +19,15 @@ int mlos_linux_terminal_columns(int fd) {
 /* Everything from MIN up, but for one. close_range(2) is Linux 5.9; older kernels get the loop. */
 static void close_from(int min, int keep) {
   if (keep > min) {
-    if (syscall(SYS_close_range, min, keep - 1, 0) == 0 && syscall(SYS_close_range, keep + 1, ~0U, 0) == 0) return;
+    if (syscall(SYS_close_range, min, keep - 1, 0) == 0 && syscall(SYS_close_range, keep + 1, ~0U, 0) == 0)
+      return;
   } else if (syscall(SYS_close_range, min, ~0U, 0) == 0) {
     return;
   }
   long limit = sysconf(_SC_OPEN_MAX);
   for (int fd = min; fd < limit; fd++)
-    if (fd != keep) close(fd);
+    if (fd != keep)
+      close(fd);
 }
 
 /* Runs in the grandchild; only async-signal-safe calls. Returns errno, or not at all. */
@@ -34,28 +36,35 @@ static int become(const char *path, char *const *argv, char *const *envp, int lo
   int log = fcntl(log_fd, F_DUPFD_CLOEXEC, 10);
   int ready = fcntl(ready_fd, F_DUPFD_CLOEXEC, 10);
   int failure = fcntl(*failure_fd, F_DUPFD_CLOEXEC, 10);
-  if (log < 0 || ready < 0 || failure < 0) return errno;
+  if (log < 0 || ready < 0 || failure < 0)
+    return errno;
   *failure_fd = failure;
   int opened = open("/dev/null", O_RDWR | O_CLOEXEC);
-  if (opened < 0) return errno;
+  if (opened < 0)
+    return errno;
   int null = fcntl(opened, F_DUPFD_CLOEXEC, 10);
-  if (null < 0) return errno;
-  if (dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(log, 2) < 0 || dup2(ready, 3) < 0) return errno;
+  if (null < 0)
+    return errno;
+  if (dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(log, 2) < 0 || dup2(ready, 3) < 0)
+    return errno;
   close_from(4, failure);
 
   struct sigaction standard = {.sa_handler = SIG_DFL};
-  for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &standard, 0);
+  for (int signal = 1; signal < NSIG; signal++)
+    sigaction(signal, &standard, 0);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, 0);
-  if (chdir("/") != 0) return errno;
+  if (chdir("/") != 0)
+    return errno;
   execve(path, argv, envp);
   return errno;
 }
 
 int mlos_linux_spawn_detached(const char *path, char *const *argv, char *const *envp, int log_fd, int ready_fd) {
   int failure[2];
-  if (pipe2(failure, O_CLOEXEC) != 0) return errno;
+  if (pipe2(failure, O_CLOEXEC) != 0)
+    return errno;
   pid_t child = fork();
   if (child < 0) {
     int error = errno;
@@ -66,10 +75,12 @@ int mlos_linux_spawn_detached(const char *path, char *const *argv, char *const *
   if (child == 0) {
     setsid();
     pid_t grandchild = fork();
-    if (grandchild > 0) _exit(0);
+    if (grandchild > 0)
+      _exit(0);
     int error = errno;
     int failure_fd = failure[1];
-    if (grandchild == 0) error = become(path, argv, envp, log_fd, ready_fd, &failure_fd);
+    if (grandchild == 0)
+      error = become(path, argv, envp, log_fd, ready_fd, &failure_fd);
     ssize_t written = write(failure_fd, &error, sizeof error);
     _exit(written == sizeof error ? 126 : 125);
   }

@@ -64,8 +64,8 @@ struct DaemonService {
     let control = ControlAPI(
       commands: supervisor,
       facts: ServiceFacts(
-        version: Release.version, pid: getpid(), user: geteuid(), agentSocket: settings.socket, controlSocket: settings.controlSocket,
-        ticksPerSecond: Double(ProcFS.ticksPerSecond)),
+        version: Release.version, pid: getpid(), user: geteuid(), agentSocket: settings.socket,
+        controlSocket: settings.controlSocket, ticksPerSecond: Double(ProcFS.ticksPerSecond)),
       bodyLimit: { Int(current.value.httpLimitBody.count) }, config: { ConfigAnswer(current.value) })
     let server = control.server(socketPath: settings.controlSocket, logger: Logger(label: "http"))
     let manager = ServiceManager(environment: sources.environment)

@@ -13,7 +13,7 @@ struct ControlMachineTests {
       case .connect: machine.connectEnded(.absent, at: now)
       case .receive: machine.received(.nothing, at: now)
       case .refreshModules: machine.refreshed(at: now)
-      case .sleep(let milliseconds): return (milliseconds, taken)
+      case .wait(let milliseconds): return (milliseconds, taken)
       case .stop: return (nil, taken + [.stop])
       }
       taken.append(action)
@@ -105,7 +105,7 @@ struct ControlMachineTests {
     machine.received(.command, at: 0)
     #expect(machine.next(at: 0) == .receive)
     machine.received(.nothing, at: 0)
-    #expect(machine.next(at: 0) == .sleep(milliseconds: nil))
+    #expect(machine.next(at: 0) == .wait(milliseconds: nil))
     machine.woke(kicked: false, socket: true, stop: false, at: 9)
     #expect(machine.next(at: 9) == .receive)
   }

@@ -81,12 +81,12 @@ enum mlos_module_flags {
   MLOS_MODULE_PATH_TRUNCATED = 1u << 2, /* longer than MLOS_PATH_MAX */
   MLOS_MODULE_NO_IDENTITY = 1u << 3,    /* stat failed: device and inode are not known */
   MLOS_MODULE_HAS_TLS = 1u << 4,
-  MLOS_MODULE_VIRTUAL = 1u << 5         /* no file behind it: vdso */
+  MLOS_MODULE_VIRTUAL = 1u << 5 /* no file behind it: vdso */
 };
 struct mlos_module {
-  uint32_t id;    /* 1, 2, ...; never reused within a segment */
-  uint32_t state; /* enum mlos_module_state */
-  uint32_t flags; /* enum mlos_module_flags */
+  uint32_t id;        /* 1, 2, ...; never reused within a segment */
+  uint32_t state;     /* enum mlos_module_state */
+  uint32_t flags;     /* enum mlos_module_flags */
   int32_t name_space; /* link-map namespace: 0 = base; others are listed only when they can be walked, else never */
   uint64_t device;
   uint64_t inode;
@@ -150,10 +150,10 @@ struct mlos_header {
   uint32_t glibc_minor;
 
   /* From here on atomic. */
-  uint32_t state;  /* enum mlos_state */
-  uint32_t reason; /* enum mlos_reason */
-  uint32_t control_thread; /* tid, 0 = none was needed so far */
-  uint32_t slots_used;     /* slots [0, slots_used) may hold counts */
+  uint32_t state;            /* enum mlos_state */
+  uint32_t reason;           /* enum mlos_reason */
+  uint32_t control_thread;   /* tid, 0 = none was needed so far */
+  uint32_t slots_used;       /* slots [0, slots_used) may hold counts */
   uint64_t slots_overflowed; /* threads that had to share the overflow slot */
   uint64_t modules_sequence; /* sequence lock: odd while the table is being written */
   uint64_t modules_epoch;    /* raised when ids and strings start over */

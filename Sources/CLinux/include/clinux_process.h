@@ -1,4 +1,5 @@
-/* What the command line needs of the terminal and of process creation. Prefixed mlos_linux_; thread-safe unless said otherwise. */
+/* What the command line needs of the terminal and of process creation. Prefixed mlos_linux_; thread-safe unless said otherwise.
+ */
 #ifndef CLINUX_PROCESS_H
 #define CLINUX_PROCESS_H
 

@@ -38,6 +38,8 @@ static inline uint64_t mlos_linux_load_acquire_64(const void *address) {
   return __atomic_load_n((const uint64_t *)address, __ATOMIC_ACQUIRE);
 }
 /* Orders the plain reads before it with the reads after it: the second half of a sequence lock. */
-static inline void mlos_linux_read_fence(void) { __atomic_thread_fence(__ATOMIC_ACQUIRE); }
+static inline void mlos_linux_read_fence(void) {
+  __atomic_thread_fence(__ATOMIC_ACQUIRE);
+}
 
 #endif
