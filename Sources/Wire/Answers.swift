@@ -101,6 +101,7 @@ public struct ProcessRow: Codable, Sendable, Hashable {
   public var liveHeapBytes: Known<UInt64>
   public var liveHeapApproximate: Bool
   public var allocations: Known<UInt64>
+  public var frees: Known<UInt64>
   /// Allocations and bytes handed out a second, since the reading before; null until there are two.
   public var allocationsPerSecond: Known<Double>
   public var allocatedBytesPerSecond: Known<Double>
@@ -111,7 +112,7 @@ public struct ProcessRow: Codable, Sendable, Hashable {
     pid: Int32, parent: Int32, user: UInt32, name: String, commandLine: String, source: String, agentState: Known<String>,
     agentReason: Known<String>, allocator: Known<String>, threads: UInt32, startedAt: Double, processorSeconds: Double,
     residentBytes: UInt64, residentAnonymousBytes: UInt64, residentFileBytes: UInt64, swapBytes: UInt64,
-    liveHeapBytes: Known<UInt64>, liveHeapApproximate: Bool, allocations: Known<UInt64>,
+    liveHeapBytes: Known<UInt64>, liveHeapApproximate: Bool, allocations: Known<UInt64>, frees: Known<UInt64>,
     allocationsPerSecond: Known<Double>, allocatedBytesPerSecond: Known<Double>, modulesLoaded: Known<Int>,
     lastActiveAt: Known<Double>
   ) {
@@ -134,6 +135,7 @@ public struct ProcessRow: Codable, Sendable, Hashable {
     self.liveHeapBytes = liveHeapBytes
     self.liveHeapApproximate = liveHeapApproximate
     self.allocations = allocations
+    self.frees = frees
     self.allocationsPerSecond = allocationsPerSecond
     self.allocatedBytesPerSecond = allocatedBytesPerSecond
     self.modulesLoaded = modulesLoaded

@@ -36,7 +36,7 @@ struct Samples {
       source: known ? "agent" : "adopted", agentState: maybe("loader-only"), agentReason: maybe("mixed-allocator"),
       allocator: maybe("glibc"), threads: 8, startedAt: 1_800_000_001, processorSeconds: 3.5, residentBytes: 200 << 20,
       residentAnonymousBytes: 140 << 20, residentFileBytes: 60 << 20, swapBytes: 0, liveHeapBytes: maybe(120 << 20),
-      liveHeapApproximate: known, allocations: maybe(1_190_000), allocationsPerSecond: maybe(1000.5),
+      liveHeapApproximate: known, allocations: maybe(1_190_000), frees: maybe(800_000), allocationsPerSecond: maybe(1000.5),
       allocatedBytesPerSecond: maybe(65536), modulesLoaded: maybe(41), lastActiveAt: maybe(1_800_000_010.5))
   }
   var processes: ProcessesAnswer { ProcessesAnswer(takenAt: 1_800_000_012, processes: [process]) }

@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import unittest
 
-from harness import LIMIT_S, MLOS, MLOSD, Case, Supervisor, environment, until
+from harness import BUILD, LIMIT_S, MLOS, MLOSD, Case, Supervisor, environment, until
 
 
 class Life(Case):
@@ -158,12 +160,22 @@ class Life(Case):
 class OtherUsers(Case):
     """A supervisor of an ordinary user beside root's processes, and the other way round."""
 
+    @classmethod
+    def setUpClass(cls) -> None:
+        # The checkout may lie where other users cannot go.
+        cls.binaries = tempfile.mkdtemp(prefix="mlos-e2e-")
+        cls.addClassCleanup(shutil.rmtree, cls.binaries)
+        os.chmod(cls.binaries, 0o755)
+        for name in ("mlos", "mlosd", "libmlosagent.so"):
+            shutil.copy(BUILD / name, cls.binaries)
+        cls.mlos, cls.mlosd = f"{cls.binaries}/mlos", f"{cls.binaries}/mlosd"
+
     def as_nobody(self) -> str:
         os.chown(self.folder, 65534, 65534)
         path = str(self.folder / "agent.sock")
         read_end, write_end = os.pipe()
         process = subprocess.Popen(
-            [MLOSD, "--socket", path, "--ready-fd", str(write_end)], pass_fds=[write_end], user=65534, group=65534, extra_groups=[],
+            [self.mlosd, "--socket", path, "--ready-fd", str(write_end)], pass_fds=[write_end], user=65534, group=65534, extra_groups=[],
             stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
         os.close(write_end)
         self.addCleanup(process.wait, LIMIT_S)
@@ -175,7 +187,7 @@ class OtherUsers(Case):
     def test_a_process_it_may_not_read_is_refused_with_the_reason(self) -> None:
         path = self.as_nobody()
         done = subprocess.run(
-            [MLOS, "adopt", "--socket", path, str(os.getpid())], capture_output=True, text=True, timeout=LIMIT_S, env=environment(),
+            [self.mlos, "adopt", "--socket", path, str(os.getpid())], capture_output=True, text=True, timeout=LIMIT_S, env=environment(),
             user=65534, group=65534, extra_groups=[])
         self.assertEqual(done.returncode, 4, done.stderr)
         self.assertTrue(done.stderr)
@@ -185,14 +197,14 @@ class OtherUsers(Case):
         program = self.program(path, "x=[bytearray(100) for _ in range(100000)]\ncheckpoint('up')")
         program.line()
         done = subprocess.run(
-            [MLOS, "ps", "--json", "--socket", path], capture_output=True, text=True, timeout=LIMIT_S, env=environment(),
+            [self.mlos, "ps", "--json", "--socket", path], capture_output=True, text=True, timeout=LIMIT_S, env=environment(),
             user=65534, group=65534, extra_groups=[])
         self.assertEqual(json.loads(done.stdout)["processes"], [])
 
     def test_its_programs_are_watched(self) -> None:
         path = self.as_nobody()
         done = subprocess.run(
-            [MLOS, "run", "--socket", path, "--", MLOS, "ps", "--json", "--socket", path], capture_output=True, text=True,
+            [self.mlos, "run", "--socket", path, "--", self.mlos, "ps", "--json", "--socket", path], capture_output=True, text=True,
             timeout=LIMIT_S, env=environment(), user=65534, group=65534, extra_groups=[])
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual([(p["name"], p["source"]) for p in json.loads(done.stdout)["processes"]], [("mlos", "agent")])

@@ -74,5 +74,18 @@ def check(packages: dict[str, Any], pid: int, kernel: Smaps) -> list[Claim]:
     ]
 
 
+def check_heap(row: dict[str, Any], walk: dict[str, int]) -> Claim:
+    """The live heap as the agent counted it against the allocator's own walk.
+
+    The walk counts chunks, the agent what programs can use of them: glibc's header is 8 bytes a chunk, 16 for one mapped alone.
+    What remains apart lies in the threads' caches of freed chunks, which the walk takes for used.
+    """
+    live, blocks = row["live_heap_bytes"], row["allocations"] - row["frees"]
+    expected = live + 8 * blocks + 8 * walk["mapped_blocks"]
+    return Claim(f"live heap {mib(live)} in {blocks} blocks, with headers {mib(expected)}, the allocator's own walk "
+                 f"{mib(walk['in_use_bytes'])} ({apart(expected, walk['in_use_bytes']):.2%} apart)",
+                 apart(expected, walk["in_use_bytes"]) <= MOST_APART)
+
+
 def mib(count: int | None) -> str:
     return "not known" if count is None else f"{count / 2**20:.1f} MiB"

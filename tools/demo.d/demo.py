@@ -103,10 +103,13 @@ def ask(running: list[Server]) -> dict[str, str]:
 
 
 def check_claims(command_line: CommandLine, running: list[Server]) -> None:
+    walks = {server.pid: session.heap_walk(server) for server in running}
+    rows = {row["pid"]: row for row in command_line.json("ps")["processes"]}
     packages = command_line.json("packages")
     broken = []
     for server in running:
-        for claim in claims.check(packages, server.pid, Smaps.read(server.pid)):
+        heap = claims.check_heap(rows[server.pid], walks[server.pid])
+        for claim in [*claims.check(packages, server.pid, Smaps.read(server.pid)), heap]:
             say(f"  {'ok  ' if claim.holds else 'FAIL'} {server.program.name}: {claim.words}")
             if not claim.holds:
                 broken.append(claim.words)

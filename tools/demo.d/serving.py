@@ -7,6 +7,7 @@ It ends with status 0 on SIGTERM.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import signal
@@ -26,6 +27,21 @@ def arguments(description: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
+class HeapWalk(ctypes.Structure):
+    """struct mallinfo2, mallinfo(3): what the allocator itself finds by walking its arenas."""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in (
+        "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")]
+
+
+def walk_heap() -> dict[str, int]:
+    """Bytes in use by the allocator's own account, chunk headers included, and how many blocks are mapped alone."""
+    walk = ctypes.CDLL(None).mallinfo2
+    walk.restype = HeapWalk
+    found = walk()
+    return {"in_use_bytes": found.uordblks + found.hblkhd, "mapped_blocks": found.hblks}
+
+
 def serve(ready: Path, answer: Callable[[Any], Any]) -> None:
     """Answers each POST with `answer` of its JSON body until SIGTERM. ValueError from `answer` becomes status 422."""
 
@@ -33,6 +49,9 @@ def serve(ready: Path, answer: Callable[[Any], Any]) -> None:
         protocol_version = "HTTP/1.1"
         wbufsize = -1  # header and body in one write
         disable_nagle_algorithm = True  # or the end of a long answer waits 40 ms for the client's acknowledgement
+
+        def do_GET(self) -> None:
+            self.reply(200, walk_heap()) if self.path == "/heap" else self.reply(404, {"error": "POST a request, or GET /heap"})
 
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length", 0))

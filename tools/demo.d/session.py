@@ -155,6 +155,14 @@ def ask_everything(server: Server) -> None:
                 server.first_answer = json.loads(body)
 
 
+def heap_walk(server: Server) -> dict[str, int]:
+    """What the allocator in the server finds by its own walk; the server is idle before and after."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    with contextlib.closing(connection):
+        connection.request("GET", "/heap")
+        return json.loads(connection.getresponse().read())
+
+
 def stop(server: Server) -> None:
     """Ends the server by its PID and demands that it, and `mlos run` in front of it, end with status 0."""
     with contextlib.suppress(ProcessLookupError):

@@ -264,11 +264,15 @@ def a_stranger_is_not_obeyed():
         ready, wrote = os.pipe()
         child = os.fork()
         if child == 0:
-            os.setuid(65534)
-            supervisor = Supervisor(path)
-            os.write(wrote, b"1")
-            connection, _ = supervisor.listener.accept()
-            os._exit(0 if connection.recv(1) == b"" else 1)
+            # Whatever happens, the child must not go on as a second test runner.
+            try:
+                os.setuid(65534)
+                supervisor = Supervisor(path)
+                os.write(wrote, b"1")
+                connection, _ = supervisor.listener.accept()
+                os._exit(0 if connection.recv(1) == b"" else 1)
+            finally:
+                os._exit(2)
         os.read(ready, 1)
         with Talker(path) as talker:
             equal(talker.say("churn"), "ok", "churn")
