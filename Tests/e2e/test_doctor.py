@@ -1,0 +1,53 @@
+"""`mlos doctor` says what this very machine lacks: compared with what the kernel says to the test itself."""
+
+import json
+import subprocess
+import unittest
+from pathlib import Path
+
+from harness import LIMIT_S, MLOS, Case, environment
+
+
+class Doctor(Case):
+    def findings(self) -> dict[str, dict]:
+        done = subprocess.run(
+            [MLOS, "doctor", "--json", "--socket", str(self.folder / "agent.sock")], capture_output=True, text=True, timeout=LIMIT_S,
+            env=environment())
+        self.assertEqual(done.returncode, 0, done.stderr)
+        answer = json.loads(done.stdout)
+        self.assertEqual(answer["schema"], "mlos.doctor/1")
+        return {finding["id"]: finding for finding in answer["findings"]}
+
+    def test_controllers_on_v1_are_named_with_the_remedy(self) -> None:
+        # Hierarchy 0 is v2: a controller with another number is bound to v1.
+        rows = [line.split() for line in Path("/proc/cgroups").read_text().splitlines() if not line.startswith("#")]
+        bound = {row[0] for row in rows if row[1] != "0" and row[3] == "1"} & {"cpu", "memory", "pids", "cpuset"}
+        finding = self.findings()["cgroup-v2"]
+        if bound:
+            self.assertEqual(finding["verdict"], "limited")
+            for controller in bound:
+                self.assertIn(controller, finding["found"])
+            self.assertIn("cgroup_no_v1", finding["remedy"])
+            self.assertIn("quotas", finding["consequence"])
+        else:
+            self.assertNotIn("v1", finding["found"])
+
+    def test_missing_swap_is_named_with_the_remedy(self) -> None:
+        swaps = Path("/proc/swaps").read_text().splitlines()[1:]
+        finding = self.findings()["swap"]
+        if swaps:
+            self.assertEqual(finding["verdict"], "works")
+        else:
+            self.assertEqual(finding["verdict"], "limited")
+            self.assertIn("swapon", finding["remedy"])
+
+    def test_what_does_not_work_says_what_follows(self) -> None:
+        for name, finding in self.findings().items():
+            with self.subTest(name):
+                self.assertTrue(finding["found"])
+                if finding["verdict"] in ("limited", "missing"):
+                    self.assertTrue(finding["consequence"])
+
+
+if __name__ == "__main__":
+    unittest.main()
