@@ -7,9 +7,11 @@
 #include "agent.h"
 #include "counters.h"
 #include "hooks.h"
+#include "sys.h"
 #include <elf.h>
 #include <link.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 
 struct mlos_real mlos_real;
 struct mlos_allocator_facts mlos_allocator_facts;
@@ -23,6 +25,7 @@ struct object {
   const uint32_t *gnu_hash;
   const uint32_t *sysv_hash;
   const uint16_t *versions;
+  const uint8_t *defined_versions;
 };
 
 struct wanted {
@@ -31,9 +34,7 @@ struct wanted {
 };
 static const struct wanted wanted[] = {
 #define MLOS_WANTED(name, result, arguments) {#name, (void **)&mlos_real.name},
-    MLOS_HOOKS(MLOS_WANTED)
-#undef MLOS_WANTED
-};
+    MLOS_HOOKS(MLOS_WANTED)};
 #define WANTED_COUNT (sizeof wanted / sizeof wanted[0])
 #define HIDDEN_VERSION 0x8000u
 
@@ -67,6 +68,9 @@ static bool read_dynamic(uintptr_t base, const ElfW(Dyn) * entry, struct object 
     case DT_VERSYM:
       object->versions = address;
       break;
+    case DT_VERDEF:
+      object->defined_versions = address;
+      break;
     default:
       break;
     }
@@ -96,21 +100,52 @@ static bool is_vdso(const char *name) {
   return true;
 }
 
-static void *value_of(const struct object *object, uint32_t index, const char *name) {
+static bool begins(const char *text, const char *prefix) {
+  for (; *prefix; prefix++, text++)
+    if (*text != *prefix)
+      return false;
+  return true;
+}
+
+/* References to operator new carry a version of libstdc++, or none. A definition of any other version is not theirs. */
+static bool is_foreign_operator(const struct object *object, uint32_t index, const char *name) {
+  unsigned version = object->versions[index];
+  if (version <= VER_NDX_GLOBAL || !object->defined_versions || !(begins(name, "_Zn") || begins(name, "_Zd")))
+    return false;
+  for (const uint8_t *place = object->defined_versions;;) {
+    const ElfW(Verdef) *entry = (const ElfW(Verdef) *)(const void *)place;
+    if (entry->vd_ndx == version) {
+      const char *text = object->strings + ((const ElfW(Verdaux) *)(const void *)(place + entry->vd_aux))->vda_name;
+      return !begins(text, "GLIBCXX_") && !begins(text, "CXXABI_");
+    }
+    if (entry->vd_next == 0)
+      return false;
+    place += entry->vd_next;
+  }
+}
+
+static bool defines(const struct object *object, uint32_t index, const char *name) {
   const ElfW(Sym) *symbol = &object->symbols[index];
   unsigned type = ELF64_ST_TYPE(symbol->st_info), binding = ELF64_ST_BIND(symbol->st_info);
   if (symbol->st_shndx == SHN_UNDEF || symbol->st_value == 0 || binding == STB_LOCAL)
-    return NULL;
+    return false;
   if (object->versions && (object->versions[index] & HIDDEN_VERSION))
-    return NULL;
-  if (!equal(object->strings + symbol->st_name, name))
-    return NULL;
+    return false;
+  if (type != STT_FUNC && type != STT_NOTYPE && type != STT_GNU_IFUNC)
+    return false;
+  return equal(object->strings + symbol->st_name, name) && !(object->versions && is_foreign_operator(object, index, name));
+}
+
+static void *address_of(const struct object *object, uint32_t index) {
+  const ElfW(Sym) *symbol = &object->symbols[index];
   uintptr_t address = object->base + symbol->st_value;
+  if (ELF64_ST_TYPE(symbol->st_info) != STT_GNU_IFUNC)
+    return (void *)address;
 #if defined(__x86_64__)
-  if (type == STT_GNU_IFUNC)
-    return ((void *(*)(void))address)();
+  return ((void *(*)(void))address)();
+#else
+  return NULL;
 #endif
-  return type == STT_FUNC || type == STT_NOTYPE ? (void *)address : NULL;
 }
 
 static uint32_t gnu_hash_of(const char *name) {
@@ -121,44 +156,45 @@ static uint32_t gnu_hash_of(const char *name) {
 }
 
 /* The GNU hash table: header, Bloom filter, buckets, chains; a chain ends where bit 0 is set. */
-static void *find_gnu(const struct object *object, const char *name) {
+static uint32_t find_gnu(const struct object *object, const char *name) {
   const uint32_t *table = object->gnu_hash;
   uint32_t bucket_count = table[0], first = table[1], bloom_size = table[2], bloom_shift = table[3];
   const ElfW(Addr) *bloom = (const ElfW(Addr) *)(table + 4);
   const uint32_t *buckets = (const uint32_t *)(bloom + bloom_size);
   const uint32_t *chains = buckets + bucket_count;
   if (bucket_count == 0)
-    return NULL;
+    return 0;
   uint32_t hash = gnu_hash_of(name);
   ElfW(Addr) bits = bloom[(hash / 64) & (bloom_size - 1)];
   if (!((bits >> (hash % 64)) & (bits >> ((hash >> bloom_shift) % 64)) & 1))
-    return NULL;
+    return 0;
   uint32_t index = buckets[hash % bucket_count];
   if (index < first)
-    return NULL;
+    return 0;
   for (;; index++) {
     uint32_t entry = chains[index - first];
-    if ((entry | 1) == (hash | 1)) {
-      void *address = value_of(object, index, name);
-      if (address)
-        return address;
-    }
+    if ((entry | 1) == (hash | 1) && defines(object, index, name))
+      return index;
     if (entry & 1)
-      return NULL;
+      return 0;
   }
 }
 
-static void *find_in(const struct object *object, const char *name) {
+/* The symbol's index; 0: not defined here. */
+static uint32_t index_of(const struct object *object, const char *name) {
   if (object->gnu_hash)
     return find_gnu(object, name);
   if (!object->sysv_hash)
-    return NULL;
-  for (uint32_t index = 1; index < object->sysv_hash[1]; index++) {
-    void *address = value_of(object, index, name);
-    if (address)
-      return address;
-  }
-  return NULL;
+    return 0;
+  for (uint32_t index = 1; index < object->sysv_hash[1]; index++)
+    if (defines(object, index, name))
+      return index;
+  return 0;
+}
+
+static void *find_in(const struct object *object, const char *name) {
+  uint32_t index = index_of(object, name);
+  return index ? address_of(object, index) : NULL;
 }
 
 /* The debugger's list of objects, by way of the program's own dynamic section. Only for the start, with one thread. */
@@ -262,6 +298,7 @@ struct walk {
   bool bypassed;       /* an object before us defines malloc: the host never calls ours */
   unsigned index;      /* of the object */
   unsigned definer[4]; /* object index of malloc, free, realloc, malloc_usable_size */
+  struct object self;
 };
 
 static int resolve_object(struct dl_phdr_info *info, size_t size, void *data) {
@@ -282,6 +319,7 @@ static int resolve_object(struct dl_phdr_info *info, size_t size, void *data) {
   if (is_this_library(info)) {
     note_runtime(info);
     walk->behind_us = true;
+    walk->self = object;
     return 0;
   }
   void *malloc_here = find_in(&object, "malloc");
@@ -312,6 +350,40 @@ static int resolve_object(struct dl_phdr_info *info, size_t size, void *data) {
   return 0;
 }
 
+/*
+ * A program without a C++ runtime may load one later into a local scope, where it is found only by those who loaded it. An
+ * operator new exported from here would stand before it, and cannot tell for whom it is called: calls that end in jumps
+ * leave another object's return address. So what nobody defines behind us at start is taken out of this library's symbol
+ * table before anything can be loaded, and looked up from then on as if we were not there. What somebody does define then
+ * comes before all local scopes with or without us, for whoever finds us.
+ */
+static void withdraw_operators(const struct object *self) {
+  static const struct wanted operators[] = {MLOS_HOOKS_NEW(MLOS_WANTED) MLOS_HOOKS_DELETE(MLOS_WANTED)};
+  uintptr_t page = getauxval(AT_PAGESZ), first = UINTPTR_MAX, end = 0;
+  uint32_t gone[sizeof operators / sizeof operators[0]], count = 0;
+  for (unsigned i = 0; i < sizeof operators / sizeof operators[0]; i++) {
+    uint32_t index = *operators[i].place ? 0 : index_of(self, operators[i].name);
+    if (index == 0)
+      continue;
+    uintptr_t place = (uintptr_t)&self->symbols[index];
+    gone[count++] = index;
+    first = place < first ? place : first;
+    end = place + sizeof(ElfW(Sym)) > end ? place + sizeof(ElfW(Sym)) : end;
+  }
+  if (count == 0)
+    return;
+  first &= ~(page - 1);
+  end = (end + page - 1) & ~(page - 1);
+  if (mlos_sys(SYS_mprotect, first, end - first, PROT_READ | PROT_WRITE, 0) != 0)
+    return;
+  ElfW(Sym) *symbols = (ElfW(Sym) *)(uintptr_t)self->symbols;
+  for (uint32_t i = 0; i < count; i++) {
+    symbols[gone[i]].st_value = 0;
+    symbols[gone[i]].st_shndx = SHN_UNDEF;
+  }
+  mlos_sys(SYS_mprotect, first, end - first, PROT_READ, 0);
+}
+
 void mlos_resolve(void) {
   struct walk walk = {0};
   find_iterate();
@@ -320,6 +392,8 @@ void mlos_resolve(void) {
   for (unsigned i = 1; i < 4; i++)
     same = same && walk.definer[i] == walk.definer[0];
   mlos_allocator_facts.one_object = same && !walk.bypassed;
+  if (walk.behind_us)
+    withdraw_operators(&walk.self);
 }
 
 struct search {
