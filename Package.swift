@@ -40,14 +40,16 @@ let package = Package(
         .define("_GNU_SOURCE"),
         // Cold-code splitting would move the counting itself out of malloc: 0.6 ns a pair.
         .unsafeFlags([
-          "-ftls-model=initial-exec", "-fno-plt", "-Xclang", "-fno-split-cold-code", "-O2", "-gdwarf-4",
+          // Exceptions of an allocator's operator new pass through.
+          "-fexceptions", "-ftls-model=initial-exec", "-fno-plt", "-Xclang", "-fno-split-cold-code", "-O2", "-gdwarf-4",
         ]),
       ],
       linkerSettings: [
         // The linker must be told "Embedded" too, or it drags in libswiftCore and libstdc++.
         .unsafeFlags(
           ["-enable-experimental-feature", "Embedded", "-wmo", "-Xlinker", "--version-script=CInterpose/exports.map"]
-            + ["-Xlinker", "-z", "-Xlinker", "now", "-Xlinker", "-z", "-Xlinker", "nodelete"])
+            // The symbol table must not be in executable memory: operators are taken out of it (resolve.c).
+            + ["-Xlinker", "--rosegment", "-Xlinker", "-z", "-Xlinker", "now", "-Xlinker", "-z", "-Xlinker", "nodelete"])
       ]),
     /// The agent's control loop compiled a second time with the full standard library, for unit tests.
     .target(name: "AgentCoreHosted", dependencies: ["CAgentABI"], swiftSettings: strict),

@@ -96,7 +96,13 @@ struct mlos_allocator_facts {
   uintptr_t end;
 };
 extern struct mlos_allocator_facts mlos_allocator_facts;
+static inline bool mlos_in_allocator(const void *address) {
+  return (uintptr_t)address - mlos_allocator_facts.start < mlos_allocator_facts.end - mlos_allocator_facts.start;
+}
 extern bool mlos_sanitizer_present;
+
+/* hooks_operators.c */
+void mlos_operators_settle(bool forward_only);
 
 /* segment.c */
 bool mlos_segment_create(void);

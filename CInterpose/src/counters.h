@@ -58,4 +58,29 @@ static inline bool mlos_tick_due(const struct mlos_slot *slot) {
   return (slot->allocations & (MLOS_TICK_ALLOCATIONS - 1)) == 0;
 }
 
+static inline struct mlos_slot *mlos_slot_of_thread(const void *caller) {
+  struct mlos_slot *slot = mlos_thread.self;
+  return mlos_likely(slot != NULL) ? slot : mlos_slot_slow(caller);
+}
+
+static inline void mlos_add_allocation(struct mlos_slot *slot, size_t bytes, const void *caller) {
+  if (mlos_unlikely(slot == &mlos_agent.header->overflow)) {
+    __atomic_fetch_add(&slot->allocations, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&slot->bytes_allocated, bytes, __ATOMIC_RELAXED);
+    return;
+  }
+  mlos_count_allocation(slot, bytes);
+  if (mlos_unlikely(mlos_tick_due(slot)))
+    mlos_tick(slot, caller);
+}
+
+static inline void mlos_add_free(struct mlos_slot *slot, size_t bytes) {
+  if (mlos_unlikely(slot == &mlos_agent.header->overflow)) {
+    __atomic_fetch_add(&slot->frees, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&slot->bytes_freed, bytes, __ATOMIC_RELAXED);
+    return;
+  }
+  mlos_count_free(slot, bytes);
+}
+
 #endif

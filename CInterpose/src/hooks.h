@@ -10,6 +10,7 @@
 
 #include <spawn.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #define MLOS_HOOKS_ALLOC(X)                                                                                                      \
@@ -26,6 +27,32 @@
   X(free_sized, void, (void *memory, size_t size))                                                                               \
   X(free_aligned_sized, void, (void *memory, size_t alignment, size_t size))                                                     \
   X(malloc_usable_size, size_t, (void *memory))
+
+/* operator new and delete, for allocators that define them (hooks_operators.c). All are written with the registers that the
+   longest of them takes, so that one function serves each side. Their versions in exports.map are libstdc++'s. */
+#define MLOS_HOOKS_NEW(X)                                                                                                        \
+  X(_Znwm, void *, (size_t size, uintptr_t a, uintptr_t b))                                                                      \
+  X(_Znam, void *, (size_t size, uintptr_t a, uintptr_t b))                                                                      \
+  X(_ZnwmRKSt9nothrow_t, void *, (size_t size, uintptr_t a, uintptr_t b))                                                        \
+  X(_ZnamRKSt9nothrow_t, void *, (size_t size, uintptr_t a, uintptr_t b))                                                        \
+  X(_ZnwmSt11align_val_t, void *, (size_t size, uintptr_t a, uintptr_t b))                                                       \
+  X(_ZnamSt11align_val_t, void *, (size_t size, uintptr_t a, uintptr_t b))                                                       \
+  X(_ZnwmSt11align_val_tRKSt9nothrow_t, void *, (size_t size, uintptr_t a, uintptr_t b))                                         \
+  X(_ZnamSt11align_val_tRKSt9nothrow_t, void *, (size_t size, uintptr_t a, uintptr_t b))
+
+#define MLOS_HOOKS_DELETE(X)                                                                                                     \
+  X(_ZdlPv, void, (void *memory, uintptr_t a, uintptr_t b))                                                                      \
+  X(_ZdaPv, void, (void *memory, uintptr_t a, uintptr_t b))                                                                      \
+  X(_ZdlPvm, void, (void *memory, uintptr_t a, uintptr_t b))                                                                     \
+  X(_ZdaPvm, void, (void *memory, uintptr_t a, uintptr_t b))                                                                     \
+  X(_ZdlPvRKSt9nothrow_t, void, (void *memory, uintptr_t a, uintptr_t b))                                                        \
+  X(_ZdaPvRKSt9nothrow_t, void, (void *memory, uintptr_t a, uintptr_t b))                                                        \
+  X(_ZdlPvSt11align_val_t, void, (void *memory, uintptr_t a, uintptr_t b))                                                       \
+  X(_ZdaPvSt11align_val_t, void, (void *memory, uintptr_t a, uintptr_t b))                                                       \
+  X(_ZdlPvmSt11align_val_t, void, (void *memory, uintptr_t a, uintptr_t b))                                                      \
+  X(_ZdaPvmSt11align_val_t, void, (void *memory, uintptr_t a, uintptr_t b))                                                      \
+  X(_ZdlPvSt11align_val_tRKSt9nothrow_t, void, (void *memory, uintptr_t a, uintptr_t b))                                         \
+  X(_ZdaPvSt11align_val_tRKSt9nothrow_t, void, (void *memory, uintptr_t a, uintptr_t b))
 
 #define MLOS_HOOKS_LOADER(X)                                                                                                     \
   X(dlopen, void *, (const char *file, int flags))                                                                               \
@@ -61,7 +88,9 @@
 /* gcc's libasan refuses to start when any preloaded object stands before it, unless this function tells it not to look. */
 #define MLOS_HOOKS_OPTIONS(X) X(__asan_default_options, const char *, (void))
 
-#define MLOS_HOOKS(X) MLOS_HOOKS_ALLOC(X) MLOS_HOOKS_LOADER(X) MLOS_HOOKS_PROCESS(X) MLOS_HOOKS_OPTIONS(X)
+#define MLOS_HOOKS(X)                                                                                                            \
+  MLOS_HOOKS_ALLOC(X)                                                                                                            \
+  MLOS_HOOKS_NEW(X) MLOS_HOOKS_DELETE(X) MLOS_HOOKS_LOADER(X) MLOS_HOOKS_PROCESS(X) MLOS_HOOKS_OPTIONS(X)
 
 /* The hook mlos_hook_NAME carries the exported name NAME through its assembler label, so no system header's prototype,
    attribute or built-in knowledge of NAME applies to it. */

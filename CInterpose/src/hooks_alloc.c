@@ -16,6 +16,7 @@ struct mlos_hot mlos_hot = {.malloc = counting_malloc, .free = counting_free};
 void mlos_forward_only(bool on) {
   mlos_hot.malloc = on ? mlos_real.malloc : counting_malloc;
   mlos_hot.free = on ? mlos_real.free : counting_free;
+  mlos_operators_settle(on);
 }
 
 void *mlos_hook_malloc(size_t size) {
@@ -56,36 +57,11 @@ size_t mlos_usable_size_slow(const void *memory) {
   return usable;
 }
 
-static struct mlos_slot *slot_of_thread(const void *caller) {
-  struct mlos_slot *slot = mlos_thread.self;
-  return mlos_likely(slot != NULL) ? slot : mlos_slot_slow(caller);
-}
-
-static void add_allocation(struct mlos_slot *slot, size_t bytes, const void *caller) {
-  if (mlos_unlikely(slot == &mlos_agent.header->overflow)) {
-    __atomic_fetch_add(&slot->allocations, 1, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&slot->bytes_allocated, bytes, __ATOMIC_RELAXED);
-    return;
-  }
-  mlos_count_allocation(slot, bytes);
-  if (mlos_unlikely(mlos_tick_due(slot)))
-    mlos_tick(slot, caller);
-}
-
-static void add_free(struct mlos_slot *slot, size_t bytes) {
-  if (mlos_unlikely(slot == &mlos_agent.header->overflow)) {
-    __atomic_fetch_add(&slot->frees, 1, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&slot->bytes_freed, bytes, __ATOMIC_RELAXED);
-    return;
-  }
-  mlos_count_free(slot, bytes);
-}
-
 static void *counted(void *memory, const void *caller) {
   if (memory) {
-    struct mlos_slot *slot = slot_of_thread(caller);
+    struct mlos_slot *slot = mlos_slot_of_thread(caller);
     if (slot)
-      add_allocation(slot, mlos_usable_size(memory), caller);
+      mlos_add_allocation(slot, mlos_usable_size(memory), caller);
   }
   return memory;
 }
@@ -98,7 +74,7 @@ static __attribute__((noinline)) void *slow_malloc(size_t size, const void *call
     return NULL;
   struct mlos_slot *slot = mlos_slot_slow(caller);
   if (slot)
-    add_allocation(slot, mlos_usable_size_slow(memory), caller);
+    mlos_add_allocation(slot, mlos_usable_size_slow(memory), caller);
   return memory;
 }
 
@@ -125,7 +101,7 @@ static __attribute__((noinline)) void slow_free(void *memory) {
     return;
   struct mlos_slot *slot = mlos_slot_slow(NULL);
   if (slot)
-    add_free(slot, mlos_usable_size_slow(memory));
+    mlos_add_free(slot, mlos_usable_size_slow(memory));
   mlos_real.free(memory);
 }
 
@@ -170,16 +146,16 @@ static void *resize(void *memory, size_t size, const void *caller) {
       memcpy(moved, memory, old < size ? old : size);
     return moved;
   }
-  struct mlos_slot *slot = slot_of_thread(caller);
+  struct mlos_slot *slot = mlos_slot_of_thread(caller);
   if (!slot)
     return mlos_real.realloc(memory, size);
   size_t old = memory ? mlos_usable_size(memory) : 0;
   void *moved = mlos_real.realloc(memory, size);
   /* A null result frees the block only when nothing was asked for. */
   if (memory && (moved || size == 0))
-    add_free(slot, old);
+    mlos_add_free(slot, old);
   if (moved)
-    add_allocation(slot, mlos_usable_size(moved), caller);
+    mlos_add_allocation(slot, mlos_usable_size(moved), caller);
   return moved;
 }
 
@@ -198,12 +174,8 @@ void *mlos_hook_reallocarray(void *memory, size_t count, size_t size) {
 }
 
 /* Blocks of functions that the allocator in use lacks come from libc's malloc: they are passed on and not counted. */
-static bool same_heap(const void *function) {
-  return (uintptr_t)function - mlos_allocator_facts.start < mlos_allocator_facts.end - mlos_allocator_facts.start;
-}
-
 static void *aligned(void *memory, const void *function, const void *caller) {
-  return same_heap(function) ? counted(memory, caller) : memory;
+  return mlos_in_allocator(function) ? counted(memory, caller) : memory;
 }
 
 #define NEEDS_REAL(name, otherwise)                                                                                              \

@@ -73,6 +73,15 @@ static void check_tid_offset(void) {
 #endif
 }
 
+/* tcmalloc allocates in its first malloc_usable_size, and would be asked for that block's size in turn. Nothing is counted
+   yet: the mode is STARTING. */
+static void ask_once(void) {
+  void *block = mlos_real.malloc(1);
+  if (block)
+    mlos_real.malloc_usable_size(block);
+  mlos_real.free(block);
+}
+
 static void activate(void) {
   if (!mlos_segment_create()) {
     mlos_become(MLOS_MODE_OFF);
@@ -84,7 +93,10 @@ static void activate(void) {
     mlos_become(MLOS_MODE_LOADER_ONLY);
     return;
   }
-  mlos_agent.cxx_bypasses = mlos_allocator_facts.defines_new;
+  if (mlos_allocator_facts.allocator != MLOS_ALLOCATOR_GLIBC)
+    ask_once();
+  /* Somebody between us and the allocator replaces operator new, and may call the allocator's. */
+  mlos_agent.cxx_bypasses = mlos_allocator_facts.defines_new && !mlos_in_allocator((const void *)mlos_real._Znwm);
   mlos_become(MLOS_MODE_COUNTING);
 }
 

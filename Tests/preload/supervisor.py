@@ -15,7 +15,7 @@ PING, REFRESH = 1, 2
 OK, UNSUPPORTED = 0, 1
 ACTIVE, LOADER_ONLY, INERT = 1, 2, 3
 REASONS = {0: "none", 1: "mixed", 6: "self-check", 7: "seccomp", 8: "descriptor", 10: "refused"}
-GLIBC, JEMALLOC, TCMALLOC, MIMALLOC = 1, 2, 3, 4
+GLIBC, JEMALLOC, TCMALLOC, MIMALLOC, OTHER = 1, 2, 3, 4, 5
 DLOPEN, LOADED, DLCLOSE, UNLOADED, KEPT, FORK, EXEC, STATE = range(1, 9)
 
 # Longest wait for an event that must come.

@@ -4,7 +4,7 @@ import glob
 import os
 
 from harness import AGENT, Skip, case, check, compile_fixture, equal, run, start, temporary_directory
-from supervisor import ACTIVE, JEMALLOC, LOADER_ONLY, MIMALLOC, TCMALLOC, Supervisor
+from supervisor import ACTIVE, GLIBC, JEMALLOC, LOADER_ONLY, MIMALLOC, OTHER, TCMALLOC, Supervisor
 
 ALLOCATORS = (("libjemalloc.so.2", JEMALLOC), ("libtcmalloc_minimal.so.4", TCMALLOC), ("libmimalloc.so.2*", MIMALLOC))
 
@@ -20,13 +20,13 @@ def _installed():
     return found
 
 
-def _ask(program, preload, directory, name):
-    """Runs the fixture: what it holds live at two points, and what the segment said then."""
+def _ask(program, preload, directory, name, lines=2):
+    """Runs the fixture: what it holds live at each line of input, and what the segment said then."""
     with Supervisor(os.path.join(directory, name)) as supervisor:
-        process = start([program], preload=preload, MLOS_SOCKET=os.path.join(directory, name))
+        process = start(program if isinstance(program, list) else [program], preload=preload, MLOS_SOCKET=os.path.join(directory, name))
         session = supervisor.accept_pid(process.pid)
         readings = []
-        for _ in range(2):
+        for _ in range(lines):
             process.stdin.write(b"\n")
             process.stdin.flush()
             held = tuple(map(int, process.stdout.readline().split()))
@@ -49,13 +49,61 @@ def behind_the_agent_c_programs_are_counted_exactly():
 
 
 @case
-def behind_the_agent_cxx_programs_are_not_given_wrong_numbers():
-    """These allocators define operator new: C++ goes past the agent, so it says that it does not see the heap."""
+def behind_the_agent_cxx_programs_are_counted_exactly():
+    """These allocators define operator new: C++ calls that, and not malloc."""
     program = compile_fixture("holds.cc", compiler="c++")
     for path, number in _installed():
         with temporary_directory() as directory:
-            state, reason, allocator, _ = _ask(program, (AGENT, path), directory, "s")
-            equal((state, reason, allocator), (LOADER_ONLY, 1, number), path)
+            state, reason, allocator, ((first, live), (second, then)) = _ask(program, (AGENT, path), directory, "s")
+            equal((state, reason, allocator), (ACTIVE, 0, number), path)
+            equal((then[0] - live[0], then[1] - live[1]), (second[0] - first[0], second[1] - first[1]), f"{path}: growth")
+
+
+def _holds_exactly(program, preload, number, text):
+    with temporary_directory() as directory:
+        state, reason, allocator, readings = _ask(program, preload, directory, "s", lines=3)
+    equal((state, reason, allocator), (ACTIVE, 0, number), text)
+    (_, base), (held, live), (_, after) = readings
+    equal(held[0], 6400, f"{text}: the fixture")
+    equal((live[0] - base[0], live[1] - base[1]), held, f"{text}: held")
+    equal(after, base, f"{text}: given back")
+
+
+@case
+def every_operator_is_counted_once_in_threads():
+    """Preloaded behind the agent, linked, and without any other allocator."""
+    flags = ("-std=c++17", "-O1")
+    program = compile_fixture("holds_operators.cc", *flags, compiler="c++", libraries=["-pthread"])
+    _holds_exactly(program, (AGENT,), GLIBC, "glibc")
+    for path, number in _installed():
+        _holds_exactly(program, (AGENT, path), number, path)
+        linked = compile_fixture("holds_operators.cc", *flags, compiler="c++", output=f"holds_operators-{number}",
+                                 libraries=["-Wl,--no-as-needed", path, "-pthread"])
+        _holds_exactly(linked, (AGENT,), number, f"{path}, linked")
+
+
+@case
+def operators_that_call_malloc_are_counted_once():
+    """An allocator whose operator new calls its own malloc through the symbol, as jemalloc's does before 5.3."""
+    source = compile_fixture("through_malloc.cc", "-shared", "-fPIC", "-O1", output="libthroughmalloc.so", compiler="c++",
+                             libraries=["-ldl"])
+    program = compile_fixture("holds_operators.cc", "-std=c++17", "-O1", compiler="c++", libraries=["-pthread"])
+    _holds_exactly(program, (AGENT, source), OTHER, "through malloc")
+
+
+@case
+def numpy_is_counted_behind_the_agent():
+    if run(["python3", "-c", "import numpy"])[0] != 0:
+        raise Skip("numpy is not installed")
+    text = ("import sys, numpy\nheld = []\n"
+            "for line in sys.stdin:\n"
+            "  held.append(numpy.ones(1 << 20))\n"
+            "  print(len(held), 8 << 20, flush=True)\n")
+    for path, number in _installed():
+        with temporary_directory() as directory:
+            state, reason, allocator, ((_, live), (_, then)) = _ask(["python3", "-c", text], (AGENT, path), directory, "s")
+            equal((state, reason, allocator), (ACTIVE, 0, number), path)
+            check(abs(then[1] - live[1] - (8 << 20)) < 1 << 20, f"{path}: {then[1] - live[1]}")
 
 
 @case
