@@ -17,7 +17,8 @@ extension ProcessRow {
       residentAnonymousBytes: facts.residentAnonymous.count,
       residentFileBytes: (facts.residentFile + facts.residentShared).count, swapBytes: facts.swap.count,
       liveHeapBytes: Known(heap?.live.count), liveHeapApproximate: heap?.isApproximate ?? false,
-      allocations: Known(heap?.allocations), frees: Known(heap?.frees), allocationsPerSecond: Known(heap == nil ? nil : process.allocationsPerSecond),
+      allocations: Known(heap?.allocations), frees: Known(heap?.frees),
+      allocationsPerSecond: Known(heap == nil ? nil : process.allocationsPerSecond),
       allocatedBytesPerSecond: Known(heap == nil ? nil : process.allocatedBytesPerSecond),
       modulesLoaded: Known(process.agent?.modulesLoaded), lastActiveAt: Known(process.lastActiveAt))
   }

@@ -9,7 +9,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.join(ROOT, "build", "preload-tests")
 FIXTURES = os.path.join(HERE, "fixtures")
-AGENT = os.environ.get("MLOS_AGENT", os.path.join(ROOT, ".build", "release", "libmlosagent.so"))
+AGENT = os.environ.get("MLOS_AGENT", os.path.join(ROOT, "build", "libmlosagent.so"))
 
 # Longer than anything here takes on a loaded machine; a case that needs it has hung.
 HANG_SECONDS = 120
