@@ -50,7 +50,11 @@ public final class SocketClaim {
   }
 
   private static func prepareFolder(_ folder: String, shared: Bool) throws(Refusal) {
-    if mkdir(folder, shared ? 0o755 : 0o700) != 0, errno != EEXIST {
+    let rights: mode_t = shared ? 0o755 : 0o700
+    if mkdir(folder, rights) == 0 {
+      // Whatever the umask: other users must reach a shared socket.
+      chmod(folder, rights)
+    } else if errno != EEXIST {
       throw Refusal("folder \(folder) cannot be made: \(message(errno)); choose another --socket")
     }
     var status = stat()

@@ -355,7 +355,8 @@ public struct EventRow: Codable, Sendable, Hashable {
   public var at: Double
   public var pid: Int32
   public var processName: String
-  /// `attached`, `adopted`, `dlopen`, `loaded`, `dlclose`, `unloaded`, `kept`, `fork`, `exec`, `state`, `exited`, `lost`.
+  /// `attached`, `detached`, `adopted`, `dlopen`, `loaded`, `dlclose`, `unloaded`, `kept`, `fork`, `exec`, `state`, `exited`,
+  /// `lost`.
   public var kind: String
   public var thread: Known<Int32>
   /// Path of the module, name asked for, program executed; null where the kind has none.

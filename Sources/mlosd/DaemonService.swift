@@ -35,7 +35,8 @@ struct DaemonService {
     // Sockets and files are this user's alone unless opened up on purpose.
     umask(0o077)
     raiseDescriptorLimit()
-    let isSystemService = geteuid() == 0 && settings.socket.hasPrefix("/run/")
+    // What `mlos run` starts is for that user alone, root too.
+    let isSystemService = geteuid() == 0 && settings.socket.hasPrefix("/run/") && !isEphemeral
     let claim = try claimed { () throws(SocketClaim.Refusal) in
       try SocketClaim(path: settings.socket, sharedFolder: isSystemService)
     }

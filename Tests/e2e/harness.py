@@ -59,7 +59,7 @@ class Supervisor:
         self.control = str(folder / "control.sock")
         self.arguments = arguments
         self.variables = variables
-        self.log = folder / "mlosd.log"
+        self.log = folder.parent / f"{folder.name}.log" if not folder.exists() else folder / "mlosd.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
 

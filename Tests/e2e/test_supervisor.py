@@ -5,9 +5,11 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import unittest
+from pathlib import Path
 
 from harness import BUILD, LIMIT_S, MLOS, MLOSD, Case, Supervisor, environment, until
 
@@ -56,6 +58,17 @@ class Life(Case):
             [MLOSD, "--socket", str(self.folder / "agent.sock")], capture_output=True, text=True, timeout=LIMIT_S, env=environment())
         self.assertEqual(done.returncode, 1)
         self.assertIn("chmod go-w", done.stderr)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root to make a folder under /run")
+    def test_system_service_lets_every_user_in_and_only_root_control(self) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="mlos-e2e-", dir="/run"))
+        self.addCleanup(shutil.rmtree, folder)
+        os.chmod(folder, 0o755)
+        watch = Supervisor(folder / "made")
+        self.addCleanup(watch.stop)
+        rights = {name: stat.S_IMODE(os.stat(folder / "made" / name).st_mode) for name in (".", "agent.sock", "control.sock")}
+        self.assertEqual((rights["."], rights["agent.sock"]), (0o755, 0o666))
+        self.assertEqual(rights["control.sock"] & 0o077, 0)
 
     def test_killed_and_restarted_supervisor_gets_its_agents_back(self) -> None:
         watch = self.supervisor()
