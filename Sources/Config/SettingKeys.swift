@@ -13,7 +13,7 @@ public struct SettingKeys: Sendable {
   public let logFormat = SettingKey<LogFormat>(
     "log.format", default: .json, reloadable: true, "JSON objects for machines or text for people, one a line")
   public let logFile = SettingKey<String>(
-    "log.file", default: "", reloadable: false, "File to append the log to; empty is standard error",
+    "log.file", default: "", reloadable: true, "File to append the log to; empty is standard error",
     check: { $0.isEmpty || $0.hasPrefix("/") ? nil : "must be an absolute path or empty, not '\(quotable($0))'" })
   public let observeInterval = SettingKey<Duration>(
     "observe.interval", default: .seconds(60), in: .zero ... .seconds(86400), reloadable: true,
@@ -27,7 +27,7 @@ public struct SettingKeys: Sendable {
     "events.capacity", default: 10_000, in: 100...1_000_000, unit: "events", reloadable: false,
     "Events kept in memory; older ones are forgotten and counted")
   public let httpLimitBody = SettingKey<Bytes>(
-    "http.limit.body", default: .kibibytes(64), in: .kibibytes(1) ... .mebibytes(64), reloadable: false,
+    "http.limit.body", default: .kibibytes(64), in: .kibibytes(1) ... .mebibytes(64), reloadable: true,
     "Largest request body the control API reads")
 
   static let shared = SettingKeys()

@@ -74,6 +74,9 @@ public final class AgentSegment: @unchecked Sendable {
   /// Copies the header once, so that no field is read twice with different values.
   private func header() -> mlos_header { base.load(as: mlos_header.self) }
 
+  /// The process as it numbers itself; the agent's word.
+  public var ownerPID: UInt32 { header().pid }
+
   /// Index of the next event; the cheapest question there is.
   public func eventsHead() -> UInt64 { header().events_head }
 

@@ -1,8 +1,8 @@
 import CLinux
 import Glibc
 
-/// A Unix socket in the file system that this process owns until `release`: a lock file beside it keeps a second supervisor
-/// away, whatever of the first is left after a kill.
+/// A folder of Unix sockets that this process owns until `release`: a lock file in it keeps a second supervisor away,
+/// whatever of the first is left after a kill. One a folder, since the control socket's name is always the same.
 public final class SocketClaim {
   /// Why a path is not to be had. The text says what to do.
   public struct Refusal: Error, Hashable, Sendable, CustomStringConvertible {
@@ -20,12 +20,12 @@ public final class SocketClaim {
   /// - Parameter sharedFolder: other users may enter the folder (a system service); else it is this user's alone.
   public init(path: String, sharedFolder: Bool) throws(Refusal) {
     self.path = path
-    lockPath = path + ".lock"
     guard path.hasPrefix("/") else { throw Refusal("socket path \(path) is not absolute") }
     guard path.utf8.count <= 100 else {
       throw Refusal("socket path \(path) is longer than the 100 bytes that fit with its companions")
     }
     let folder = String(path[..<path.lastIndex(of: "/")!])
+    lockPath = folder + "/mlosd.lock"
     try Self.prepareFolder(folder.isEmpty ? "/" : folder, shared: sharedFolder)
     let descriptor = open(lockPath, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else {
@@ -34,7 +34,7 @@ public final class SocketClaim {
     }
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
       defer { close(descriptor) }
-      throw Refusal("another supervisor\(Self.holder(descriptor)) serves \(path); stop it or choose another --socket")
+      throw Refusal("another supervisor\(Self.holder(descriptor)) serves \(folder); stop it or choose a --socket in another folder")
     }
     lock = descriptor
     ftruncate(descriptor, 0)

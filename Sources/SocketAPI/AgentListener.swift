@@ -22,8 +22,13 @@ public final class AgentListener: @unchecked Sendable {
 
   /// 5 s: an agent sends its HELLO with the connect; one that has not by then is no agent.
   static let helloLimit: UInt64 = 5_000_000_000
-  /// Sockets whose HELLO is outstanding, at most: a flood of silent connections costs this many descriptors.
-  static let pendingLimit = 128
+  /// Sockets of one user whose HELLO is outstanding, at most. One more ends that user's oldest: agents say HELLO at once, so a
+  /// flood of silent connections costs this many descriptors and keeps no agent out, of that user or another.
+  static let pendingLimit = 64
+  /// 1 s: how long nothing is accepted after the descriptors ran out; the socket's backlog and the agents wait meanwhile.
+  static let acceptPause: UInt64 = 1_000_000_000
+  /// 60 s: a shortage that lasts is said again this often.
+  static let complaintPause: UInt64 = 60_000_000_000
 
   private let listener: Int32
   private let admission: Admission
@@ -31,7 +36,11 @@ public final class AgentListener: @unchecked Sendable {
   private let logger: Logger
   private let loop: EventLoop
   private var connections: [UInt64: AgentConnection] = [:]
-  private var pending = 0
+  /// Connections without a HELLO by user, oldest first.
+  private var pending: [UInt32: [UInt64]] = [:]
+  /// When to accept again after a shortage; nil while accepting.
+  private var resumeAt: UInt64?
+  private var nextComplaint: UInt64 = 0
   private var nextNumber: UInt64 = 1
   private var thread = pthread_t()
   // Written by `stop`, read by the thread after its wake-up; the eventfd orders the two.
@@ -74,8 +83,9 @@ public final class AgentListener: @unchecked Sendable {
 
   private func run() {
     while !isStopping {
-      for event in loop.wait(milliseconds: pending > 0 ? 1_000 : nil) { take(event) }
-      if pending > 0 { dropSilent() }
+      for event in loop.wait(milliseconds: pending.isEmpty && resumeAt == nil ? nil : 1_000) { take(event) }
+      if !pending.isEmpty { dropSilent() }
+      resume()
     }
     for connection in connections.values { connection.end() }
     connections = [:]
@@ -100,37 +110,63 @@ public final class AgentListener: @unchecked Sendable {
   }
 
   private func acceptAll() {
+    guard resumeAt == nil else { return }
     while true {
       switch AgentConnection.accept(from: listener, deadline: monotonicNanoseconds() + Self.helloLimit) {
       case .none: return
       case .unidentified: sink.refused(.session)
       case .failed(let code):
-        // EMFILE and the like: the backlog holds the rest; agents try again by themselves.
-        logger.error("cannot accept agents", metadata: ["errno": "\(code)", "advice": "raise the limit of open files"])
+        pause(code)
         return
-      case .connection(let connection):
-        guard admission.admits(connection.user) else {
-          refuse(connection, "another user's process")
-          continue
-        }
-        guard pending < Self.pendingLimit else {
-          // No REJECT, which would keep a real agent away for a minute: without an answer it tries again soon.
-          sink.refused(.session)
-          connection.end()
-          continue
-        }
-        let number = nextNumber
-        nextNumber += 1
-        do {
-          try loop.add(connection.socket, token: Token.socket(number))
-          try loop.add(connection.pidfd, token: Token.process(number))
-          connections[number] = connection
-          pending += 1
-        } catch {
-          loop.remove(connection.socket)
-          refuse(connection, "\(error)")
-        }
+      case .connection(let connection): take(connection)
       }
+    }
+  }
+
+  private func take(_ connection: AgentConnection) {
+    guard admission.admits(connection.user) else {
+      refuse(connection, "another user's process")
+      return
+    }
+    if let oldest = pending[connection.user]?.first, pending[connection.user]!.count >= Self.pendingLimit {
+      // No REJECT, which would keep a real agent away for a minute.
+      sink.refused(.session)
+      end(oldest)
+    }
+    let number = nextNumber
+    nextNumber += 1
+    do {
+      try loop.add(connection.socket, token: Token.socket(number))
+      try loop.add(connection.pidfd, token: Token.process(number))
+    } catch {
+      loop.remove(connection.socket)
+      refuse(connection, "\(error)")
+      return
+    }
+    connections[number] = connection
+    pending[connection.user, default: []].append(number)
+    // An agent's HELLO came with the connection: it must not wait behind those that say nothing.
+    receive(number)
+  }
+
+  /// Out of descriptors or memory: the socket stays ready, so looking away is all that keeps this thread from spinning.
+  private func pause(_ code: Int32) {
+    let now = monotonicNanoseconds()
+    resumeAt = now + Self.acceptPause
+    loop.remove(listener)
+    if now >= nextComplaint {
+      nextComplaint = now + Self.complaintPause
+      logger.error("cannot accept agents", metadata: ["errno": "\(code)", "advice": "raise the limit of open files"])
+    }
+  }
+
+  private func resume() {
+    guard let at = resumeAt, monotonicNanoseconds() >= at else { return }
+    do {
+      try loop.add(listener, token: Token.listener)
+      resumeAt = nil
+    } catch {
+      resumeAt = monotonicNanoseconds() + Self.acceptPause
     }
   }
 
@@ -208,7 +244,7 @@ public final class AgentListener: @unchecked Sendable {
       drop(number, reason)
       return
     }
-    pending -= 1
+    forgetPending(number, connection.user)
     connections[number]?.state = .established
     connection.send(SupervisorFrame.welcome(pid: getpid()))
   }
@@ -222,7 +258,7 @@ public final class AgentListener: @unchecked Sendable {
   /// Ends a connection whose peer misbehaved.
   private func drop(_ number: UInt64, _ reason: String) {
     guard let connection = connections[number] else { return }
-    logger.notice("agent refused", metadata: ["pid": "\(connection.pid)", "user": "\(connection.user)", "reason": "\(reason)"])
+    logger.notice("agent refused", metadata: ["session": "\(number)", "pid": "\(connection.pid)", "user": "\(connection.user)", "reason": "\(reason)"])
     connection.send(SupervisorFrame.reject())
     if case .established = connection.state { sink.agentDetached(SessionID(number), hasExited: connection.hasExited) }
     end(number)
@@ -230,10 +266,15 @@ public final class AgentListener: @unchecked Sendable {
 
   private func end(_ number: UInt64) {
     guard let connection = connections.removeValue(forKey: number) else { return }
-    if case .awaitingHello = connection.state { pending -= 1 }
+    if case .awaitingHello = connection.state { forgetPending(number, connection.user) }
     loop.remove(connection.socket)
     loop.remove(connection.pidfd)
     connection.end()
+  }
+
+  private func forgetPending(_ number: UInt64, _ user: UInt32) {
+    pending[user]?.removeAll { $0 == number }
+    if pending[user]?.isEmpty == true { pending[user] = nil }
   }
 
   private func dropSilent() {

@@ -13,6 +13,8 @@ public protocol ProcessInspecting: Sendable {
   func facts(of pid: Int32) throws(InspectionError) -> ProcessFacts
   /// The parts of `facts` that change, cheap enough to ask of 1,000 processes a second; the rest is copied from `before`.
   func refreshed(_ before: ProcessFacts) throws(InspectionError) -> ProcessFacts
+  /// False for one that has ended and waits for its parent. The cheapest question there is.
+  func isRunning(_ identity: ProcessIdentity) throws(InspectionError) -> Bool
   func mappings(of pid: Int32) throws(InspectionError) -> [Mapping]
   /// Starts a new observation of use: `Mapping.usage.referenced` counts from here.
   func clearReferenced(of pid: Int32) throws(InspectionError)
@@ -33,6 +35,23 @@ public protocol SegmentReading: Sendable {
   func heap() -> HeapCounters
   func report() -> AgentReport?
   func events(from index: UInt64) -> (events: [AgentEvent], next: UInt64, lost: UInt64)
+}
+
+/// A process with the agent in it that has not connected: it was there before the supervisor.
+public struct FoundAgent: Sendable {
+  public var pid: Int32
+  /// Nil when it never had a supervisor: then /proc alone tells of it until it connects.
+  public var segment: (any SegmentReading)?
+
+  public init(pid: Int32, segment: (any SegmentReading)?) {
+    self.pid = pid
+    self.segment = segment
+  }
+}
+
+/// Looks for agents that have no reason to speak up: an idle process does nothing that could make it connect.
+public protocol AgentFinding: Sendable {
+  func find(except known: Set<Int32>) -> [FoundAgent]
 }
 
 /// Time, passed in so that tests move it by hand.

@@ -130,6 +130,9 @@ extension Supervisor {
     let facts: ProcessFacts
     do throws(InspectionError) {
       facts = try inspector.facts(of: pid)
+      guard facts.executable != nil || !facts.commandLine.isEmpty else {
+        throw InspectionError.unreadable("process \(pid) is a kernel thread or has ended: it has no memory of its own")
+      }
       // Without this right nothing but the list could be shown.
       _ = try inspector.mappings(of: pid)
     } catch {
@@ -147,8 +150,10 @@ extension Supervisor {
   }
 
   @discardableResult
-  func adopt(_ facts: ProcessFacts, at moment: Moment, detail: String) -> WatchedProcess {
-    let process = WatchedProcess(link: .adopted, facts: facts, nextScan: firstScan(moment))
+  func adopt(
+    _ facts: ProcessFacts, at moment: Moment, detail: String, link: WatchedProcess.Link = .adopted
+  ) -> WatchedProcess {
+    let process = WatchedProcess(link: link, facts: facts, nextScan: firstScan(moment))
     processes[facts.identity.pid] = process
     hasWatched = true
     record(

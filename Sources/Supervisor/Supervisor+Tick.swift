@@ -9,6 +9,7 @@ extension Supervisor {
   /// The regular look: takes events and rates from the segments, notices adopted processes that ended, scans for use.
   public func tick() {
     let moment = now()
+    discover(at: moment)
     for pid in processes.keys.sorted() {
       drainEvents(of: pid, at: moment)
       guard let process = processes[pid] else { continue }
@@ -17,12 +18,27 @@ extension Supervisor {
         processes[pid]?.rate.take(segment.heap(), at: moment.monotonic)
       case .detached, .adopted:
         // No descriptor tells of their end.
-        _ = refresh(pid, at: moment)
+        if (try? inspector.isRunning(process.facts.identity)) == false { forget(pid) }
       }
     }
     let due = processes.filter { $0.value.nextScan <= moment.monotonic }.keys
       .sorted { (processes[$0]!.nextScan, $0) < (processes[$1]!.nextScan, $1) }
     for pid in due.prefix(Self.scansPerTick) { scan(pid, at: moment) }
+  }
+
+  /// 60 s: after the first look only what was refused or forked unseen is left to find.
+  static var discoveryPause: UInt64 { 60_000_000_000 }
+
+  /// Takes up processes that have the agent and did not connect.
+  private func discover(at moment: Moment) {
+    guard let finder, moment.monotonic >= nextDiscovery else { return }
+    nextDiscovery = moment.monotonic &+ Self.discoveryPause
+    for found in finder.find(except: Set(processes.keys)) {
+      guard found.pid != ownPID, processes.count < options.processLimit, let facts = try? inspector.facts(of: found.pid),
+        facts.state != "Z"
+      else { continue }
+      adopt(facts, at: moment, detail: "has the agent and is not connected", link: found.segment.map { .detached($0) } ?? .adopted)
+    }
   }
 
   /// Brings the facts up to date. False when the process is gone, which is then recorded.

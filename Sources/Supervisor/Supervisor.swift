@@ -26,6 +26,7 @@ public actor Supervisor: SupervisorCommands {
 
   let inspector: any ProcessInspecting
   let files: any FileInspecting
+  let finder: (any AgentFinding)?
   let now: @Sendable () -> Moment
   let logger: Logger
   let ticksPerSecond: Double
@@ -41,15 +42,18 @@ public actor Supervisor: SupervisorCommands {
   var nextWaiter: UInt64 = 0
   /// Something was watched at some time: an ephemeral supervisor ends when that is over.
   var hasWatched = false
+  /// Monotonic time of the next look for agents that are not connected.
+  var nextDiscovery: UInt64 = 0
   /// No one may wait for events any more: the end has come.
   var isClosed = false
 
   public init(
-    inspector: any ProcessInspecting, files: any FileInspecting, options: SupervisorOptions, ownPID: Int32,
+    inspector: any ProcessInspecting, files: any FileInspecting, finder: (any AgentFinding)?, options: SupervisorOptions, ownPID: Int32,
     ticksPerSecond: Double, logger: Logger, now: @escaping @Sendable () -> Moment
   ) {
     self.inspector = inspector
     self.files = files
+    self.finder = finder
     self.options = options
     self.ownPID = ownPID
     self.ticksPerSecond = ticksPerSecond

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Dispatch
+import Glibc
 
 /// `run` becomes another program and must do so from the main thread, whose signal mask is the one the shell gave; an async
 /// main would move to a thread with a mask of its own. So the command is parsed here, and only those that wait for answers
@@ -8,6 +9,10 @@ func start() {
   guard CommandLine.arguments.dropFirst().first != "---completion" else {
     Task { await CommandLineInterface.main() }
     dispatchMain()
+  }
+  // Swift reads the arguments from there: without them `run` would do nothing and call it success.
+  guard access("/proc/self/cmdline", R_OK) == 0 else {
+    Failure(status: .cannotRun, message: "/proc is not mounted here", advice: "mount -t proc proc /proc").exit()
   }
   let command: any ParsableCommand
   do {

@@ -10,11 +10,29 @@ struct ProcFSInspector: ProcessInspecting {
     try inspecting { () throws(PlatformError) in try proc.facts(of: pid) }
   }
   func refreshed(_ before: ProcessFacts) throws(InspectionError) -> ProcessFacts { try facts(of: before.identity.pid) }
+  func isRunning(_ identity: ProcessIdentity) throws(InspectionError) -> Bool {
+    do throws(InspectionError) {
+      let quick = try inspecting { () throws(PlatformError) in try proc.quickFacts(of: identity.pid) }
+      return quick.identity == identity && quick.state != "Z"
+    } catch {
+      if case .gone = error { return false }
+      throw error
+    }
+  }
   func mappings(of pid: Int32) throws(InspectionError) -> [Mapping] {
     try inspecting { () throws(PlatformError) in try proc.mappings(of: pid) }
   }
   func clearReferenced(of pid: Int32) throws(InspectionError) {
     try inspecting { () throws(PlatformError) in try proc.clearReferenced(of: pid) }
+  }
+}
+
+/// Agents that are not connected.
+struct ProcFSFinder: AgentFinding {
+  let discovery: AgentDiscovery
+
+  func find(except known: Set<Int32>) -> [FoundAgent] {
+    discovery.find(except: known).map { FoundAgent(pid: $0.pid, segment: $0.segment) }
   }
 }
 

@@ -11,6 +11,8 @@ final class LogOutput: Sendable {
     var descriptor: Int32
     var format: Format
     var lost: UInt64 = 0
+    /// The last line is there in part: the next one must not continue it.
+    var isTorn = false
   }
   private let state: Mutex<State>
 
@@ -44,15 +46,18 @@ final class LogOutput: Sendable {
         let note = LogEntry(
           level: .warning, label: "mlosd.log", message: "log lines were lost", metadata: ["lines": "\(state.lost)"],
           time: entry.time)
-        if Self.put(note, state) { state.lost = 0 }
+        if Self.put(note, &state) { state.lost = 0 }
       }
-      if !Self.put(entry, state) { state.lost += 1 }
+      if !Self.put(entry, &state) { state.lost += 1 }
     }
   }
 
-  private static func put(_ entry: LogEntry, _ state: State) -> Bool {
-    let line = Array((state.format == .json ? entry.json : entry.text).utf8)
-    return Glibc.write(state.descriptor, line, line.count) == line.count
+  private static func put(_ entry: LogEntry, _ state: inout State) -> Bool {
+    let text = state.format == .json ? entry.json : entry.text
+    let line = Array(((state.isTorn ? "\n" : "") + text).utf8)
+    let count = Glibc.write(state.descriptor, line, line.count)
+    if count > 0 { state.isTorn = count < line.count }
+    return count == line.count
   }
 }
 

@@ -65,7 +65,7 @@ struct Readiness: Service {
   let logger: Logger
 
   func run() async throws {
-    // The HTTP server binds in a service beside this one; its socket appearing is the event.
+    // The HTTP server binds in a service beside this one and offers no word of it to others; it takes a few milliseconds, once.
     try? await cancelWhenGracefulShutdown {
       while !isListening() { try await Task.sleep(for: .milliseconds(5)) }
       manager.notify("READY=1\nSTATUS=Watching for agents")

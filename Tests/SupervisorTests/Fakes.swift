@@ -21,6 +21,9 @@ final class FakeProc: ProcessInspecting {
     return facts
   }
   func refreshed(_ before: ProcessFacts) throws(InspectionError) -> ProcessFacts { try facts(of: before.identity.pid) }
+  func isRunning(_ identity: ProcessIdentity) throws(InspectionError) -> Bool {
+    state.withLock { $0.facts[identity.pid]?.identity == identity }
+  }
   func mappings(of pid: Int32) throws(InspectionError) -> [Mapping] {
     let (mappings, failure) = state.withLock { ($0.mappings[pid], $0.failures[pid]) }
     if let failure { throw failure }
@@ -101,18 +104,24 @@ final class ManualClock: Sendable {
   }
 }
 
+/// Finds what the test put there.
+struct FakeFinder: AgentFinding {
+  var found: [FoundAgent] = []
+  func find(except known: Set<Int32>) -> [FoundAgent] { found.filter { !known.contains($0.pid) } }
+}
+
 struct Stage {
   let proc = FakeProc()
   let clock = ManualClock()
   let supervisor: Supervisor
 
   init(
-    files: FakeFiles = FakeFiles(), processLimit: Int = 100, eventCapacity: Int = 100, observeInterval: Double? = 60,
+    files: FakeFiles = FakeFiles(), finder: FakeFinder = FakeFinder(), processLimit: Int = 100, eventCapacity: Int = 100, observeInterval: Double? = 60,
     isEphemeral: Bool = false
   ) {
     let clock = clock
     supervisor = Supervisor(
-      inspector: proc, files: files,
+      inspector: proc, files: files, finder: finder,
       options: SupervisorOptions(
         processLimit: processLimit, eventCapacity: eventCapacity, observeInterval: observeInterval, isEphemeral: isEphemeral),
       ownPID: 1, ticksPerSecond: 100, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, now: { clock.now })

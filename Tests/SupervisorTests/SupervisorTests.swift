@@ -196,6 +196,22 @@ import Testing
     #expect(row.facts.name == "after")
   }
 
+  @Test func agentsThatWereThereBeforeAreFoundWithTheirNumbers() async {
+    let finder = FakeFinder(found: [
+      FoundAgent(pid: 10, segment: FakeSegment(live: 7)), FoundAgent(pid: 11, segment: nil), FoundAgent(pid: 12, segment: nil),
+    ])
+    let stage = Stage(finder: finder)
+    stage.proc.add(10)
+    stage.proc.add(11)
+    await stage.supervisor.tick()
+    let list = await stage.supervisor.processes().processes
+    #expect(list.map(\.facts.identity.pid) == [10, 11])
+    #expect(list.map { $0.agent?.heap.live } == [Bytes(7), nil])
+    // One that connects after all is the same process.
+    _ = stage.attach(11, session: 1, segment: FakeSegment(live: 9))
+    #expect(await stage.supervisor.processes().processes.map { $0.agent?.heap.live } == [Bytes(7), Bytes(9)])
+  }
+
   @Test func ephemeralIsDoneOnlyAfterSomethingWasWatched() async {
     let stage = Stage(isEphemeral: true)
     #expect(await !stage.supervisor.isDone())

@@ -88,7 +88,7 @@ struct RunCommand: ParsableCommand {
     let library = try AgentLibrary.choose(
       option: agent, variable: environment["MLOS_AGENT_LIBRARY"],
       candidates: AgentLibrary.candidates(executable: own, architecture: AgentLibrary.architecture),
-      isReadable: { access($0, R_OK) == 0 }
+      isReadable: AgentLibrary.isReadable
     ).get()
     let existing = environment["LD_PRELOAD"]
     try reachSupervisor(

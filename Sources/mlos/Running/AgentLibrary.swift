@@ -24,7 +24,7 @@ enum AgentLibrary {
     let path: String
     if let (source, value) = named, let value {
       path = absolutePath(value)
-      guard isReadable(path) else { return .failure(Problem("\(source) names \(path), which cannot be read")) }
+      guard isReadable(path) else { return .failure(Problem("\(source) names \(path), which is no library that can be read")) }
     } else {
       guard let found = candidates.first(where: isReadable) else {
         return .failure(Problem("\(name) is not in \(candidates.joined(separator: ", "))"))
@@ -35,6 +35,15 @@ enum AgentLibrary {
       return .failure(Problem("\(path) cannot be preloaded: there is a blank or a colon in it"))
     }
     return .success(path)
+  }
+
+  /// An ELF file that may be read: with anything else ld.so complains on the program's standard error and goes on without it.
+  static func isReadable(_ path: String) -> Bool {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    var magic: [UInt8] = [0, 0, 0, 0]
+    return read(descriptor, &magic, 4) == 4 && magic == [0x7F, 0x45, 0x4C, 0x46]
   }
 
   /// LD_PRELOAD with the agent first and everything else as it was; an agent that is in it already is not named twice.

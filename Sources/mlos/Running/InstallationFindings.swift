@@ -12,7 +12,7 @@ enum InstallationFindings {
     let library = AgentLibrary.choose(
       option: nil, variable: environment["MLOS_AGENT_LIBRARY"],
       candidates: AgentLibrary.candidates(executable: executable, architecture: AgentLibrary.architecture),
-      isReadable: { access($0, R_OK) == 0 })
+      isReadable: AgentLibrary.isReadable)
     let daemon = EmbeddedSupervisor.candidates(executable: executable, path: environment["PATH"])
       .first { ProgramSearch.look($0) == .executable }
     return [agent(library), supervisorProgram(daemon), supervisor(connection)]
