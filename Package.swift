@@ -24,7 +24,6 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-http-types", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
-    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
     // What runs inside other people's processes.
@@ -57,9 +56,9 @@ let package = Package(
     // What runs in the supervisor and the command line.
     .target(name: "CLinux", cSettings: strictC),
     .systemLibrary(name: "CELF", pkgConfig: "libelf", providers: [.apt(["libelf-dev"])]),
+    .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .target(name: "Model", swiftSettings: strict),
-    .target(
-      name: "Config", dependencies: ["Model", .product(name: "Yams", package: "Yams")], swiftSettings: strict),
+    .target(name: "Config", dependencies: ["Model", "CYAML"], swiftSettings: strict),
     .target(name: "Wire", dependencies: ["Model"], swiftSettings: strict),
     .target(name: "LinuxPlatform", dependencies: ["Model", "CLinux", "CAgentABI", "CELF"], swiftSettings: strict),
     .target(

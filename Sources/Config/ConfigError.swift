@@ -8,7 +8,7 @@ public struct ConfigError: Error, Hashable, Sendable {
     case tooLarge = "too-large"
     /// Bytes that are no UTF-8, or a NUL.
     case encoding
-    /// No YAML.
+    /// No YAML, or more of it than a configuration needs.
     case syntax
     /// Anchors, aliases and tags are not read.
     case unsupported

@@ -49,10 +49,15 @@ import Testing
         "log:\n\tlevel: a",
         "f:2:1: not YAML: found character that cannot start any token (while scanning for the next token, line 2)"),
       Case("log: &x\n  level: info", "f:1:6: anchors and aliases are not accepted"),
+      Case("&x\nlog: {level: info}", "f:1:1: anchors and aliases are not accepted"),
+      Case("log: !x {level: info}", "f:1:6: tags are not accepted"),
       Case("log:\n  level: &x info", "f:2:10: anchors, aliases and tags are not accepted"),
       Case("a: &x 1\nb: *x", "f:2:4: anchors and aliases are not accepted; write the value out"),
       Case("agents:\n  limit: !!float 5", "f:2:10: anchors, aliases and tags are not accepted"),
       Case("log: \"\0\"", "f:1:7: NUL character"),
+      Case("\u{FEFF}loglevel: debug", "f:1:1: unknown key 'loglevel'; did you mean 'log.level'?"),
+      Case("a: &x 1\nb: '*x'", "f:1:1: unknown key 'a'", "f:2:1: unknown key 'b'"),
+      Case("a: *x", "f:1:4: anchors and aliases are not accepted; write the value out"),
       Case("log: \u{7}", "f:1:6: not YAML: control characters are not allowed"),
     ])
   func mistakes(_ mistake: Case) { #expect(load(mistake.text).complaints == mistake.complaints) }
@@ -72,6 +77,11 @@ import Testing
         "f:1:17: key 'log.level' is given more than once; first in line 1",
         "f:1:32: unknown key 'log.levle'; did you mean 'log.level'?"),
       Case(
+        "{log: {level: info, ? level : {}, ? !!str level : x}, \"log\": 1}",
+        "f:1:23: key 'log.level' is given more than once; first in line 1",
+        "f:1:37: key 'log.level' is given more than once; first in line 1",
+        "f:1:55: key 'log' is given more than once; first in line 1"),
+      Case(
         "log.level: debug\nlog:\n  level: info", "f:3:3: key 'log.level' is given more than once; first in line 1"),
     ])
   func duplicates(_ mistake: Case) { #expect(load(mistake.text).complaints == mistake.complaints) }
@@ -84,12 +94,15 @@ import Testing
     #expect(reading.errors.map(\.code) == [.encoding])
   }
 
-  @Test("a document nested without end is refused") func depth() {
-    let reading = ConfigurationFile.read(Array(repeating: UInt8(ascii: "["), count: 100_000), path: "f")
-    #expect(reading.errors.map(\.code) == [.syntax])
+  @Test("a document nested or filled without end is refused where it goes too far") func depth() {
+    let nested = ConfigurationFile.read(Array(repeating: UInt8(ascii: "["), count: 100_000), path: "f")
+    #expect(nested.errors.map(\.code) == [.syntax])
+    #expect(nested.errors.map(\.description) == ["f:1:17: nested deeper than 16 levels"])
+    let filled = load(String(repeating: "log:\n", count: 500)).complaints
+    #expect(filled == ["f:500:5: more than 1000 values"])
   }
 
-  @Test("a document that would expand without end is refused before it is composed") func bomb() {
+  @Test("a document that would expand without end is refused before it does") func bomb() {
     var text = "a: &a [x, x]\n"
     for (last, next) in zip("abcdefghijklmnopqrstuvwxy", "bcdefghijklmnopqrstuvwxyz") {
       text += "\(next): &\(next) [*\(last), *\(last), *\(last), *\(last)]\n"
