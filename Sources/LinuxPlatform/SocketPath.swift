@@ -34,7 +34,8 @@ public final class SocketClaim {
     }
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
       defer { close(descriptor) }
-      throw Refusal("another supervisor\(Self.holder(descriptor)) serves \(folder); stop it or choose a --socket in another folder")
+      throw Refusal(
+        "another supervisor\(Self.holder(descriptor)) serves \(folder); stop it or choose a --socket in another folder")
     }
     lock = descriptor
     ftruncate(descriptor, 0)

@@ -39,8 +39,9 @@ struct AgentConnection {
       }
     }
     guard pidfd >= 0 else {
+      let code = errno
       close(descriptor)
-      return .unidentified
+      return code == EMFILE || code == ENFILE ? .failed(code) : .unidentified
     }
     return .connection(
       AgentConnection(socket: descriptor, pidfd: pidfd, pid: pid, user: user, state: .awaitingHello(deadline: deadline)))

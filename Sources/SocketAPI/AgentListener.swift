@@ -258,7 +258,9 @@ public final class AgentListener: @unchecked Sendable {
   /// Ends a connection whose peer misbehaved.
   private func drop(_ number: UInt64, _ reason: String) {
     guard let connection = connections[number] else { return }
-    logger.notice("agent refused", metadata: ["session": "\(number)", "pid": "\(connection.pid)", "user": "\(connection.user)", "reason": "\(reason)"])
+    logger.notice(
+      "agent refused",
+      metadata: ["session": "\(number)", "pid": "\(connection.pid)", "user": "\(connection.user)", "reason": "\(reason)"])
     connection.send(SupervisorFrame.reject())
     if case .established = connection.state { sink.agentDetached(SessionID(number), hasExited: connection.hasExited) }
     end(number)

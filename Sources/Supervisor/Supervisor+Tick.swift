@@ -37,7 +37,8 @@ extension Supervisor {
       guard found.pid != ownPID, processes.count < options.processLimit, let facts = try? inspector.facts(of: found.pid),
         facts.state != "Z"
       else { continue }
-      adopt(facts, at: moment, detail: "has the agent and is not connected", link: found.segment.map { .detached($0) } ?? .adopted)
+      adopt(
+        facts, at: moment, detail: "has the agent and is not connected", link: found.segment.map { .detached($0) } ?? .adopted)
     }
   }
 

@@ -48,7 +48,8 @@ public actor Supervisor: SupervisorCommands {
   var isClosed = false
 
   public init(
-    inspector: any ProcessInspecting, files: any FileInspecting, finder: (any AgentFinding)?, options: SupervisorOptions, ownPID: Int32,
+    inspector: any ProcessInspecting, files: any FileInspecting, finder: (any AgentFinding)?, options: SupervisorOptions,
+    ownPID: Int32,
     ticksPerSecond: Double, logger: Logger, now: @escaping @Sendable () -> Moment
   ) {
     self.inspector = inspector

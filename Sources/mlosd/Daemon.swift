@@ -35,7 +35,9 @@ struct Daemon: AsyncParsableCommand {
     Int32?
 
   func run() async throws {
-    guard access("/proc/self/cmdline", R_OK) == 0 else { fail("/proc is not mounted here: nothing could be seen, nor this command line") }
+    guard access("/proc/self/cmdline", R_OK) == 0 else {
+      fail("/proc is not mounted here: nothing could be seen, nor this command line")
+    }
     let sources = ConfigurationSources(
       option: config, overrides: overrides, environment: environmentVariables(),
       paths: RuntimePaths.current(environment: environmentVariables()))

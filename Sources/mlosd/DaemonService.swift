@@ -49,7 +49,7 @@ struct DaemonService {
       inspector: ProcFSInspector(), files: CatalogInspector(),
       finder: ProcFSFinder(
         discovery: AgentDiscovery(socket: settings.socket, isDefaultSocket: settings.socket == sources.paths.agentSocket)),
-     
+
       options: SupervisorOptions(
         processLimit: settings.agentsLimit, eventCapacity: settings.eventsCapacity,
         observeInterval: Self.observeInterval(settings), isEphemeral: isEphemeral),

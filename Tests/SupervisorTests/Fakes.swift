@@ -116,7 +116,8 @@ struct Stage {
   let supervisor: Supervisor
 
   init(
-    files: FakeFiles = FakeFiles(), finder: FakeFinder = FakeFinder(), processLimit: Int = 100, eventCapacity: Int = 100, observeInterval: Double? = 60,
+    files: FakeFiles = FakeFiles(), finder: FakeFinder = FakeFinder(), processLimit: Int = 100, eventCapacity: Int = 100,
+    observeInterval: Double? = 60,
     isEphemeral: Bool = false
   ) {
     let clock = clock

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -95,6 +96,112 @@ class Life(Case):
         self.assertGreater(row["live_heap_bytes"], 100_000)
         program.go()
         self.assertEqual(program.line(), "done")
+
+    def test_idle_program_is_found_again_after_a_kill_with_its_numbers(self) -> None:
+        watch = self.supervisor()
+        program = self.program(watch.socket, "keep=[bytearray(1000) for _ in range(9000)]\ncheckpoint('up')\nprint('done', flush=True)")
+        program.line()
+        before = watch.wait_for(program.pid)
+        watch.stop(signal.SIGKILL)
+        watch.start()
+        # It does nothing at all meanwhile: no allocation, no load.
+        after = watch.wait_for(program.pid)
+        self.assertEqual(after["live_heap_bytes"], before["live_heap_bytes"])
+        self.assertTrue(watch.get(f"/api/v1/processes/{program.pid}/modules")["modules"])
+        program.go()
+        self.assertEqual(program.line(), "done")
+        self.assertEqual(program.end(), 0)
+        until("its end", lambda: watch.row(program.pid) is None)
+
+    def test_idle_program_that_was_there_first_is_listed(self) -> None:
+        path = str(self.folder / "agent.sock")
+        program = self.program(path, "checkpoint('up')")
+        program.line()
+        stranger = self.program(str(self.folder / "other.sock"), "checkpoint('up')")
+        stranger.line()
+        watch = self.supervisor()
+        row = watch.wait_for(program.pid, source="adopted")
+        self.assertIsNone(row["live_heap_bytes"])
+        # One that reports to another supervisor is not ours.
+        self.assertIsNone(watch.row(stranger.pid))
+
+    def test_second_supervisor_in_the_folder_is_refused(self) -> None:
+        watch = self.supervisor()
+        done = subprocess.run(
+            [MLOSD, "--socket", str(self.folder / "other.sock")], capture_output=True, text=True, timeout=LIMIT_S, env=environment())
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(str(watch.pid), done.stderr)
+        self.assertEqual(watch.get("/api/v1/status")["pid"], watch.pid)
+
+    def test_running_out_of_descriptors_neither_spins_nor_floods_the_log(self) -> None:
+        watch = self.supervisor()
+        hard = resource.prlimit(watch.pid, resource.RLIMIT_NOFILE)[1]
+        resource.prlimit(watch.pid, resource.RLIMIT_NOFILE, (24, hard))
+
+        def ticks() -> int:
+            return sum(int(n) for n in Path(f"/proc/{watch.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13])
+
+        silent = []
+        for _ in range(60):
+            made = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            made.setblocking(False)
+            self.addCleanup(made.close)
+            try:
+                made.connect(watch.socket)
+            except OSError:
+                continue
+            silent.append(made)
+        until("the complaint", lambda: "cannot accept agents" in watch.log.read_text())
+        before = ticks()
+        # Three times the limit for a HELLO would be over the pause many times; the silent ones' ends are the events waited for.
+        for made in silent[:2]:
+            made.settimeout(LIMIT_S)
+            try:
+                made.recv(64)
+            except OSError:
+                pass
+        self.assertLess(ticks() - before, 200, "clock ticks of the processor while short of descriptors")
+        self.assertLess(watch.log.read_text().count("cannot accept agents"), 3)
+        for made in silent:
+            made.close()
+        resource.prlimit(watch.pid, resource.RLIMIT_NOFILE, (hard, hard))
+        program = self.program(watch.socket, "checkpoint('up')")
+        program.line()
+        watch.wait_for(program.pid)
+
+    def test_full_disk_tears_no_line_of_the_log(self) -> None:
+        disk = self.folder / "disk"
+        script = f"""
+mount -t tmpfs -o size=16k tmpfs {disk} || exit 99
+exec {MLOSD} --socket {self.folder}/agent.sock --log-file {disk}/log --log-level debug --ready-fd "$1"
+"""
+        disk.mkdir()
+        read_end, write_end = os.pipe()
+        process = subprocess.Popen(
+            ["unshare", "-m", "bash", "-c", script, "bash", str(write_end)], pass_fds=[write_end], env=environment(),
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        os.close(write_end)
+        self.addCleanup(process.wait, LIMIT_S)
+        self.addCleanup(process.terminate)
+        with os.fdopen(read_end, "rb") as ready:
+            if ready.read() != b"1":
+                self.skipTest("no mount namespace with a small file system to be had here")
+        inside = Path(f"/proc/{process.pid}/root{disk}")
+        watch = Supervisor.__new__(Supervisor)
+        watch.control = str(self.folder / "control.sock")
+        pad = inside / "pad"
+        pad.write_bytes(b"x" * 4096)
+        for _ in range(150):
+            watch.get("/api/v1/status")
+        pad.unlink()
+        for _ in range(3):
+            watch.get("/api/v1/status")
+        lines = (inside / "log").read_bytes().splitlines()
+        whole = [line for line in lines if line.endswith(b"}")]
+        for line in whole:
+            json.loads(line)
+        self.assertTrue(any(b"log lines were lost" in line for line in whole), lines[-3:])
+        self.assertLessEqual(len(lines) - len(whole), 1)
 
     def test_hangup_reads_the_configuration_again_and_a_bad_one_changes_nothing(self) -> None:
         config = self.folder / "mlos.yaml"

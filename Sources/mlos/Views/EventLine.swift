@@ -5,7 +5,8 @@ import Wire
 enum EventLine {
   /// Kinds the API names; `--kind` accepts no others.
   static let kinds = [
-    "attached", "detached", "adopted", "dlopen", "loaded", "dlclose", "unloaded", "kept", "fork", "exec", "state", "exited", "lost",
+    "attached", "detached", "adopted", "dlopen", "loaded", "dlclose", "unloaded", "kept", "fork", "exec", "state", "exited",
+    "lost",
   ]
 
   /// - Parameter clock: Seconds since 1970 as a time of day.
