@@ -203,6 +203,8 @@ import Testing
     let stage = Stage(finder: finder)
     stage.proc.add(10)
     stage.proc.add(11)
+    // A scan sees the segment mapped: it is no leftover of a program before an exec.
+    stage.proc.state.withLock { $0.mappings[10] = [mapping(0x1000, 4096, .file(file("/memfd:mlos-agent", inode: 77)))] }
     await stage.supervisor.tick()
     let list = await stage.supervisor.processes().processes
     #expect(list.map(\.facts.identity.pid) == [10, 11])
