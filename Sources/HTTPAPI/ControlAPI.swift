@@ -44,9 +44,14 @@ public struct ControlAPI: Sendable {
   }
 
   /// A server on a Unix socket. The caller has checked the path and set the umask that gives the socket its rights.
-  public func server(socketPath: String, logger: Logger) -> some ApplicationProtocol {
+  ///
+  /// - Parameter onListening: Called once, when the socket takes connections.
+  public func server(
+    socketPath: String, logger: Logger, onListening: @escaping @Sendable () -> Void
+  ) -> some ApplicationProtocol {
     Application(
-      router: router(), configuration: .init(address: .unixDomainSocket(path: socketPath), serverName: "mlosd"), logger: logger)
+      router: router(), configuration: .init(address: .unixDomainSocket(path: socketPath), serverName: "mlosd"),
+      onServerRunning: { _ in onListening() }, logger: logger)
   }
 
   func router() -> Router<BasicRequestContext> {
@@ -54,30 +59,37 @@ public struct ControlAPI: Sendable {
     router.add(middleware: ErrorMiddleware())
     router.add(middleware: RequestIdentity())
     router.add(middleware: LogRequestsMiddleware(.debug))
-    router.get("healthz") { _, _ in try JSON.response(["status": "ok"]) }
-    let api = router.group("api/v1")
-    api.get("status") { _, _ in try JSON.response(StatusAnswer(await commands.status(), facts)) }
-    api.get("config") { _, _ in try JSON.response(await config()) }
-    api.get("processes") { _, _ in
-      let snapshot = await commands.processes()
-      return try JSON.response(ProcessesAnswer(takenAt: snapshot.takenAt, processes: snapshot.processes.map { ProcessRow($0) }))
-    }
-    api.get("processes/:pid/modules") { _, context in
-      let pid = try Self.pid(context.parameters.get("pid") ?? "", of: "pid")
-      return try JSON.response(ModulesAnswer(try await commands.modules(of: pid)))
-    }
-    api.get("packages") { request, _ in
-      let pid = try request.uri.queryParameters["pid"].map { try Self.pid(String($0), of: "pid") }
-      return try JSON.response(PackagesAnswer(try await commands.packages(of: pid)))
-    }
-    api.get("events") { request, _ in try await events(request) }
-    api.post("adopt") { request, _ in
-      let asked = try await JSON.decode(AdoptRequest.self, from: request, limit: bodyLimit())
-      guard asked.pid > 0 else { throw APIError(.unprocessableContent, "invalid_request", "field 'pid' is not a process id") }
-      let (process, isNew) = try await commands.adopt(asked.pid)
-      return try JSON.response(AdoptAnswer(process: ProcessRow(process), isNew: isNew), status: isNew ? .created : .ok)
-    }
+    for endpoint in endpoints { endpoint.add(to: router) }
     return router
+  }
+
+  private var endpoints: [Endpoint] {
+    [
+      .get("healthz") { _, _ in try JSON.response(["status": "ok"]) },
+      .get("api/v1/status") { _, _ in try JSON.response(StatusAnswer(await commands.status(), facts)) },
+      .get("api/v1/config") { _, _ in try JSON.response(await config()) },
+      .get("api/v1/processes") { _, _ in
+        let snapshot = await commands.processes()
+        return try JSON.response(ProcessesAnswer(takenAt: snapshot.takenAt, processes: snapshot.processes.map { ProcessRow($0) }))
+      },
+      .get("api/v1/processes/:pid/modules") { _, context in
+        let pid = try Self.pid(context.parameters.get("pid") ?? "", of: "pid")
+        return try JSON.response(ModulesAnswer(try await commands.modules(of: pid)))
+      },
+      .get("api/v1/packages", query: ["pid"]) { request, _ in
+        let pid = try request.uri.queryParameters["pid"].map { try Self.pid(String($0), of: "pid") }
+        return try JSON.response(PackagesAnswer(try await commands.packages(of: pid)))
+      },
+      .get("api/v1/events", query: ["after", "limit", "wait", "pid"]) { request, _ in try await events(request) },
+      .post("api/v1/adopt") { request, _ in try await adopt(request) },
+    ]
+  }
+
+  private func adopt(_ request: Request) async throws -> Response {
+    let asked = try await JSON.decode(AdoptRequest.self, from: request, limit: bodyLimit())
+    guard asked.pid > 0 else { throw APIError(.unprocessableContent, "invalid_request", "field 'pid' is not a process id") }
+    let (process, isNew) = try await commands.adopt(asked.pid)
+    return try JSON.response(AdoptAnswer(process: ProcessRow(process), isNew: isNew), status: isNew ? .created : .ok)
   }
 
   private func events(_ request: Request) async throws -> Response {

@@ -7,9 +7,14 @@ import Wire
 struct APIError: HTTPResponseError {
   var status: HTTPResponse.Status
   var answer: ErrorAnswer
+  var headers: HTTPFields
 
-  init(_ status: HTTPResponse.Status, _ code: String, _ message: String, _ details: [String: String] = [:]) {
+  init(
+    _ status: HTTPResponse.Status, _ code: String, _ message: String, _ details: [String: String] = [:],
+    headers: HTTPFields = [:]
+  ) {
     self.status = status
+    self.headers = headers
     answer = ErrorAnswer(code: code, message: message, details: details)
   }
 
@@ -29,7 +34,9 @@ struct APIError: HTTPResponseError {
   }
 
   func response(from request: Request, context: some RequestContext) throws -> Response {
-    try JSON.response(answer, status: status)
+    var response = try JSON.response(answer, status: status)
+    response.headers.append(contentsOf: headers)
+    return response
   }
 }
 

@@ -16,6 +16,8 @@ extension ProcessRow {
       startedAt: process.startedAt, processorSeconds: process.processorSeconds, residentBytes: facts.resident.count,
       residentAnonymousBytes: facts.residentAnonymous.count,
       residentFileBytes: (facts.residentFile + facts.residentShared).count, swapBytes: facts.swap.count,
+      proportionalBytes: Known(process.sharing?.usage.proportional.count),
+      privateBytes: Known(process.sharing?.usage.privateBytes.count), sharingMeasuredAt: Known(process.sharing?.measuredAt),
       liveHeapBytes: Known(heap?.live.count), liveHeapApproximate: heap?.isApproximate ?? false,
       allocations: Known(heap?.allocations), frees: Known(heap?.frees),
       allocationsPerSecond: Known(heap == nil ? nil : process.allocationsPerSecond),
@@ -59,17 +61,23 @@ extension ModuleRow {
     var pinned: [String] = []
     if module.elf?.isNoDelete == true { pinned.append("nodelete") }
     if module.elf?.hasUniqueSymbols == true { pinned.append("unique-symbol") }
-    let buildID = [module.elf?.buildID, module.agent?.buildID].compactMap(\.self).first { !$0.isEmpty }
+    let buildID = ([module.elf?.buildID].compactMap(\.self) + module.agents.map(\.buildID)).first { !$0.isEmpty }
+    let isReported = !module.agents.isEmpty
     self.init(
       path: module.file.displayPath, package: module.package.name, packageKind: module.package.kind,
       state: module.isLoaded ? "loaded" : "unloaded", isDeleted: module.file.isDeleted,
       device: Known(module.file.device == 0 ? nil : module.file.device),
       inode: Known(module.file.inode == 0 ? nil : module.file.inode),
       buildId: Known(buildID.map(hexadecimal)), soname: Known(module.elf?.soname.map { printable($0.utf8) }),
-      loadAddress: Known(module.loadAddress), dlopenCount: Known(module.agent?.dlopenCount),
-      dlcloseCount: Known(module.agent?.dlcloseCount), firstLoadedAt: Known(module.firstLoadedAt),
+      loadAddress: Known(module.agents.first?.loadAddress),
+      namespaces: Known(isReported ? module.agents.map(\.nameSpace).sorted() : nil),
+      dlopenCount: Known(isReported ? total(module.agents.map(\.dlopenCount)) : nil),
+      dlcloseCount: Known(isReported ? total(module.agents.map(\.dlcloseCount)) : nil),
+      firstLoadedAt: Known(module.firstLoadedAt),
       lastLoadedAt: Known(module.lastLoadedAt), unloadedAt: Known(module.unloadedAt), lastUsedAt: Known(module.lastUsedAt),
       neededBy: module.neededBy, pinnedBy: pinned, threadLocalBytes: Known(module.elf?.threadLocalStorage?.count),
+      executableBytes: Known(module.elf?.executableSize.count), readOnlyBytes: Known(module.elf?.readOnlySize.count),
+      writableBytes: Known(module.elf?.writableSize.count),
       memory: MemoryRow(module.usage))
   }
 }
@@ -106,6 +114,14 @@ extension EventsAnswer {
           sequence: $0.sequence, at: $0.at, pid: $0.pid, processName: $0.processName, kind: $0.kind.rawValue,
           thread: Known($0.thread), subject: Known($0.subject), package: Known($0.package), detail: Known($0.detail))
       }, next: page.next, lost: page.lost)
+  }
+}
+
+/// The numbers are the agent's word: what overflows stays at the largest.
+private func total(_ counts: [UInt32]) -> UInt32 {
+  counts.reduce(0) { sum, next in
+    let (value, overflow) = sum.addingReportingOverflow(next)
+    return overflow ? .max : value
   }
 }
 

@@ -55,7 +55,41 @@ extension ProcFS {
       state: Character(UnicodeScalar(stat.state)), threads: stat.threads, virtual: statm.size, resident: statm.resident,
       residentAnonymous: anonymous, residentFile: status.residentFile ?? statm.shared,
       residentShared: status.residentShared ?? .zero, swap: status.swap ?? .zero, processorTicks: stat.processorTicks,
-      minorFaults: stat.minorFaults, majorFaults: stat.majorFaults, seccomp: status.seccomp ?? 0)
+      minorFaults: stat.minorFaults, majorFaults: stat.majorFaults, seccomp: status.seccomp ?? 0, stackBottom: stat.stackBottom)
+  }
+
+  /// The facts of the same process now: two files are read instead of five as long as nothing says that the others have
+  /// changed. `status` has changed only when pages came or went; program and arguments only when another program runs.
+  ///
+  /// An effective user or a seccomp filter that is changed by a process whose memory stays as it is shows up with its next
+  /// page fault.
+  public func refreshed(_ before: ProcessFacts) throws(PlatformError) -> ProcessFacts {
+    let pid = before.identity.pid
+    let directory = try directory(of: pid)
+    let stat = try StatLine(contents("stat", directory, pid, expected: 1024))
+    guard ProcessIdentity(pid: pid, startTicks: stat.startTicks) == before.identity, let bottom = stat.stackBottom,
+      bottom == before.stackBottom, printable(stat.name) == before.name
+    else { return try facts(of: pid) }
+    let statm = try StatmLine(contents("statm", directory, pid, expected: 512))
+    var facts = before
+    if stat.minorFaults != before.minorFaults || stat.majorFaults != before.majorFaults || statm.resident != before.resident {
+      let status = try StatusFile(contents("status", directory, pid))
+      facts.user = status.effectiveUser ?? before.user
+      facts.residentAnonymous = status.residentAnonymous ?? (statm.resident - statm.shared)
+      facts.residentFile = status.residentFile ?? statm.shared
+      facts.residentShared = status.residentShared ?? .zero
+      facts.swap = status.swap ?? .zero
+      facts.seccomp = status.seccomp ?? 0
+    }
+    facts.parent = stat.parent
+    facts.state = Character(UnicodeScalar(stat.state))
+    facts.threads = stat.threads
+    facts.virtual = statm.size
+    facts.resident = statm.resident
+    facts.processorTicks = stat.processorTicks
+    facts.minorFaults = stat.minorFaults
+    facts.majorFaults = stat.majorFaults
+    return facts
   }
 
   /// Arguments joined by blanks. Longer ones than the limit are cut: read that much and no more.

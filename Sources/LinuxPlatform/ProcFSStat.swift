@@ -10,6 +10,8 @@ struct StatLine {
   var processorTicks: UInt64
   var threads: UInt32
   var startTicks: UInt64
+  /// Field 28, startstack; nil without the right to see it, when the kernel prints 0.
+  var stackBottom: UInt64?
 
   /// The name may hold spaces, parentheses and line feeds: it reaches from the first `(` to the last `)`.
   init(_ text: [UInt8]) throws(PlatformError) {
@@ -21,10 +23,10 @@ struct StatLine {
     reader.position = close + 1
     guard reader.skip(0x20), let letter = reader.current, (0x21...0x7E).contains(letter) else { throw malformed }
     state = letter
-    // Fields 4 to 22 (proc(5) counts from 1; the state is field 3). Some may be negative; none of those is used.
-    var fields = [UInt64?](repeating: nil, count: 23)
+    // Fields 4 to 28 (proc(5) counts from 1; the state is field 3). Some may be negative; none of those is used.
+    var fields = [UInt64?](repeating: nil, count: 29)
     reader.position += 1
-    for index in 4...22 {
+    for index in 4...28 {
       guard reader.skip(0x20) else { throw malformed }
       fields[index] = reader.decimal()
       reader.skipWord()
@@ -39,6 +41,7 @@ struct StatLine {
     processorTicks = ticks
     self.threads = threads
     startTicks = start
+    stackBottom = fields[28].flatMap { $0 == 0 ? nil : $0 }
   }
 }
 

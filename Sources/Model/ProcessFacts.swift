@@ -25,11 +25,14 @@ public struct ProcessFacts: Hashable, Sendable {
   public var majorFaults: UInt64
   /// 0 none, 1 strict, 2 filter.
   public var seccomp: Int
+  /// Bottom of the stack: another program in the same process has another one. Nil when it may not be read.
+  public var stackBottom: UInt64?
 
   public init(
     identity: ProcessIdentity, parent: Int32, user: UInt32, name: String, commandLine: String, executable: [UInt8]?,
     state: Character, threads: UInt32, virtual: Bytes, resident: Bytes, residentAnonymous: Bytes, residentFile: Bytes,
-    residentShared: Bytes, swap: Bytes, processorTicks: UInt64, minorFaults: UInt64, majorFaults: UInt64, seccomp: Int
+    residentShared: Bytes, swap: Bytes, processorTicks: UInt64, minorFaults: UInt64, majorFaults: UInt64, seccomp: Int,
+    stackBottom: UInt64?
   ) {
     self.identity = identity
     self.parent = parent
@@ -49,5 +52,6 @@ public struct ProcessFacts: Hashable, Sendable {
     self.minorFaults = minorFaults
     self.majorFaults = majorFaults
     self.seccomp = seccomp
+    self.stackBottom = stackBottom
   }
 }

@@ -124,8 +124,10 @@ public final class AgentListener: @unchecked Sendable {
   }
 
   private func take(_ connection: AgentConnection) {
+    let number = nextNumber
+    nextNumber += 1
     guard admission.admits(connection.user) else {
-      refuse(connection, "another user's process")
+      refuse(number, connection, "another user's process")
       return
     }
     if let oldest = pending[connection.user]?.first, pending[connection.user]!.count >= Self.pendingLimit {
@@ -133,14 +135,12 @@ public final class AgentListener: @unchecked Sendable {
       sink.refused(.session)
       end(oldest)
     }
-    let number = nextNumber
-    nextNumber += 1
     do {
       try loop.add(connection.socket, token: Token.socket(number))
       try loop.add(connection.pidfd, token: Token.process(number))
     } catch {
       loop.remove(connection.socket)
-      refuse(connection, "\(error)")
+      refuse(number, connection, "\(error)")
       return
     }
     connections[number] = connection
@@ -170,9 +170,10 @@ public final class AgentListener: @unchecked Sendable {
     }
   }
 
-  private func refuse(_ connection: AgentConnection, _ reason: String) {
+  /// Turns a connection away before it is one of ours.
+  private func refuse(_ number: UInt64, _ connection: AgentConnection, _ reason: String) {
     sink.refused(.session)
-    logger.notice("agent refused", metadata: ["pid": "\(connection.pid)", "user": "\(connection.user)", "reason": "\(reason)"])
+    log(refused: connection, number, reason)
     connection.send(SupervisorFrame.reject())
     connection.end()
   }
@@ -258,12 +259,16 @@ public final class AgentListener: @unchecked Sendable {
   /// Ends a connection whose peer misbehaved.
   private func drop(_ number: UInt64, _ reason: String) {
     guard let connection = connections[number] else { return }
-    logger.notice(
-      "agent refused",
-      metadata: ["session": "\(number)", "pid": "\(connection.pid)", "user": "\(connection.user)", "reason": "\(reason)"])
+    log(refused: connection, number, reason)
     connection.send(SupervisorFrame.reject())
     if case .established = connection.state { sink.agentDetached(SessionID(number), hasExited: connection.hasExited) }
     end(number)
+  }
+
+  private func log(refused connection: AgentConnection, _ number: UInt64, _ reason: String) {
+    logger.notice(
+      "agent refused",
+      metadata: ["session": "\(number)", "pid": "\(connection.pid)", "user": "\(connection.user)", "reason": "\(reason)"])
   }
 
   private func end(_ number: UInt64) {

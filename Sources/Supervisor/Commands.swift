@@ -65,6 +65,15 @@ public struct ProcessSnapshot: Sendable {
   public var allocatedBytesPerSecond: Double?
   /// When processor time was last seen to grow.
   public var lastActiveAt: Double?
+  /// Nil until measured.
+  public var sharing: SharingFigures?
+}
+
+/// What of a process's memory is its own and what is shared, from one walk over its page tables.
+public struct SharingFigures: Hashable, Sendable {
+  public var usage: MemoryUsage
+  /// Seconds since 1970.
+  public var measuredAt: Double
 }
 
 public struct AgentSummary: Sendable {
@@ -88,8 +97,8 @@ public struct ModuleSnapshot: Sendable {
   public var file: FileReference
   public var package: PackageIdentity
   public var isLoaded: Bool
-  public var loadAddress: UInt64?
-  public var agent: AgentModule?
+  /// As the agent lists it: one for each namespace that has it. Empty without an agent.
+  public var agents: [AgentModule]
   public var elf: ElfFacts?
   public var usage: MemoryUsage
   public var firstLoadedAt: Double?

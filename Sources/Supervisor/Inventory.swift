@@ -8,7 +8,8 @@ struct Inventory {
     /// Mapped with execute permission, or listed by the agent: a module rather than a data file.
     var isModule = false
     var start: UInt64
-    var agent: AgentModule?
+    /// What the agent lists of it: more than one when it is loaded in several namespaces.
+    var agents: [AgentModule] = []
   }
 
   /// Objects with a file behind them, by lowest address.
@@ -45,15 +46,21 @@ struct Inventory {
       if mapping.permissions.contains(.execute) { objects[index].isModule = true }
     }
     objects.sort { ($0.start, $0.file.inode) < ($1.start, $1.file.inode) }
+    for (index, object) in objects.enumerated() { indexOfFile[object.file] = index }
+    let starts = mappings.compactMap { mapping -> (start: UInt64, object: Int)? in
+      guard case .file(let file) = mapping.backing, let index = indexOfFile[file] else { return nil }
+      return (mapping.start, index)
+    }.sorted { $0.start < $1.start }
+    var objectOfModule: [UInt32: Int] = [:]
     for module in loaded {
-      if let index = objectIndex(covering: module) {
-        objects[index].agent = module
-        objects[index].isModule = true
-      }
+      guard let index = objectIndex(of: module, starts) else { continue }
+      objects[index].agents.append(module)
+      objects[index].isModule = true
+      objectOfModule[module.id] = index
     }
     // A module's zero-initialised data continues its last segment as anonymous memory inside the module's range.
     for mapping in anonymous {
-      if let owner = Self.owner(of: mapping, among: loaded), let index = objects.firstIndex(where: { $0.agent?.id == owner.id }) {
+      if let owner = Self.owner(of: mapping, among: loaded), let index = objectOfModule[owner.id] {
         objects[index].usage += mapping.usage
       } else {
         remainder += mapping.usage
@@ -62,11 +69,18 @@ struct Inventory {
     unloaded = agentModules.filter { !$0.isLoaded }.sorted { (($0.unload ?? 0), $0.id) < (($1.unload ?? 0), $1.id) }
   }
 
-  /// The object whose lowest mapping starts inside the module's range; the path decides between several.
-  private func objectIndex(covering module: AgentModule) -> Int? {
+  /// The object of a mapping that starts inside the module's range; the path decides between several.
+  private func objectIndex(of module: AgentModule, _ starts: [(start: UInt64, object: Int)]) -> Int? {
+    var low = 0
+    var high = starts.count
+    while low < high {
+      let middle = (low + high) / 2
+      if starts[middle].start < module.mapStart { low = middle + 1 } else { high = middle }
+    }
     var fallback: Int?
-    for (index, object) in objects.enumerated() where object.start >= module.mapStart && object.start < module.mapEnd {
-      if object.file.path == module.path { return index }
+    for (start, index) in starts[low...] {
+      guard start < module.mapEnd else { break }
+      if objects[index].file.path == module.path { return index }
       if fallback == nil { fallback = index }
     }
     return fallback

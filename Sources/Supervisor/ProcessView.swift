@@ -30,7 +30,7 @@ struct ProcessView {
 
   func lastUsed(_ object: Inventory.Object, _ moment: Moment) -> Double? {
     // A library that was there at the start was mapped, not chosen: its load says nothing about use.
-    let loaded = object.agent.flatMap { $0.wasThereAtStart ? nil : moment.wallTime(ofMonotonic: $0.lastLoad) }
+    let loaded = object.agents.filter { !$0.wasThereAtStart }.map(\.lastLoad).max().map { moment.wallTime(ofMonotonic: $0) }
     return lastUse.time(of: object.file, loadedAt: loaded)
   }
 

@@ -24,12 +24,10 @@ extension Supervisor {
 
   public func processes() async -> ProcessesSnapshot {
     let moment = now()
-    var rows: [ProcessSnapshot] = []
-    for pid in processes.keys.sorted() {
-      guard refresh(pid, at: moment), let process = processes[pid] else { continue }
-      rows.append(snapshot(process, moment))
-    }
-    return ProcessesSnapshot(takenAt: moment.wall, processes: rows)
+    for pid in processes.keys.sorted() { _ = refresh(pid, at: moment) }
+    measureSharing(at: moment)
+    return ProcessesSnapshot(
+      takenAt: moment.wall, processes: processes.sorted { $0.key < $1.key }.map { snapshot($0.value, moment) })
   }
 
   func snapshot(_ process: WatchedProcess, _ moment: Moment) -> ProcessSnapshot {
@@ -43,7 +41,7 @@ extension Supervisor {
           modulesLoaded: $0.modules.count(where: \.isLoaded))
       },
       allocationsPerSecond: process.rate.allocationsPerSecond, allocatedBytesPerSecond: process.rate.bytesPerSecond,
-      lastActiveAt: process.lastActiveAt)
+      lastActiveAt: process.lastActiveAt, sharing: process.sharing.figures)
   }
 
   public func modules(of pid: Int32) async throws(CommandError) -> ModulesSnapshot {
@@ -54,9 +52,9 @@ extension Supervisor {
       modules.append(
         ModuleSnapshot(
           file: object.file, package: view.package(of: object.file), isLoaded: true,
-          loadAddress: object.agent?.loadAddress, agent: object.agent, elf: view.elf[index], usage: object.usage,
-          firstLoadedAt: object.agent.map { moment.wallTime(ofMonotonic: $0.firstLoad) },
-          lastLoadedAt: object.agent.map { moment.wallTime(ofMonotonic: $0.lastLoad) }, unloadedAt: nil,
+          agents: object.agents, elf: view.elf[index], usage: object.usage,
+          firstLoadedAt: object.agents.map(\.firstLoad).min().map { moment.wallTime(ofMonotonic: $0) },
+          lastLoadedAt: object.agents.map(\.lastLoad).max().map { moment.wallTime(ofMonotonic: $0) }, unloadedAt: nil,
           lastUsedAt: view.lastUsed(object, moment),
           neededBy: view.graph.dependents[index].map { view.inventory.objects[$0].file.displayPath }))
     }
@@ -64,7 +62,7 @@ extension Supervisor {
       let file = FileReference(device: gone.device ?? 0, inode: gone.inode ?? 0, path: gone.path, isDeleted: false)
       modules.append(
         ModuleSnapshot(
-          file: file, package: view.package(of: file), isLoaded: false, loadAddress: nil, agent: gone, elf: nil,
+          file: file, package: view.package(of: file), isLoaded: false, agents: [gone], elf: nil,
           usage: MemoryUsage(), firstLoadedAt: moment.wallTime(ofMonotonic: gone.firstLoad),
           lastLoadedAt: moment.wallTime(ofMonotonic: gone.lastLoad),
           unloadedAt: gone.unload.map { moment.wallTime(ofMonotonic: $0) },

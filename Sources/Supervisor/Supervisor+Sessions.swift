@@ -1,3 +1,4 @@
+import Logging
 import Model
 
 /// What a connecting agent brought, every part verified with the kernel by the caller.
@@ -90,9 +91,16 @@ extension Supervisor {
     record(.attached, pid: opening.pid, name: facts.name, at: moment.wall, subject: facts.executable.map { printable($0) })
     drainEvents(of: opening.pid, at: moment)
     wakeWaiters()
-    logger.debug(
-      "agent attached", metadata: ["pid": "\(opening.pid)", "session": "\(opening.id.number)", "name": "\(facts.name)"])
+    logger.debug("agent attached", metadata: about(opening.pid, ["name": "\(facts.name)"]))
     return nil
+  }
+
+  /// What every log line about a process carries; the session is the correlation id of one agent's connection.
+  func about(_ pid: Int32, _ more: Logger.Metadata = [:]) -> Logger.Metadata {
+    var metadata = more
+    metadata["pid"] = "\(pid)"
+    if let process = processes[pid], case .agent(let id, _) = process.link { metadata["session"] = "\(id.number)" }
+    return metadata
   }
 
   func firstScan(_ moment: Moment) -> UInt64 {

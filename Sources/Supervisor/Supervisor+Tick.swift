@@ -72,12 +72,15 @@ extension Supervisor {
     guard process.lastUse.isWorthScanning(processorTicks: process.facts.processorTicks) else { return }
     do throws(InspectionError) {
       let mappings = try inspector.mappings(of: pid)
+      // The same walk has the sums.
+      processes[pid]?.sharing.take(
+        mappings.reduce(into: MemoryUsage()) { $0 += $1.usage }, resident: process.facts.resident, at: moment)
       processes[pid]?.lastUse.scan(mappings, processorTicks: process.facts.processorTicks, at: moment.wall)
       try inspector.clearReferenced(of: pid)
       noteProgramChange(pid, mappings)
     } catch {
       counters.unreadableProcesses += 1
-      logger.debug("cannot observe use", metadata: ["pid": "\(pid)", "error": "\(error)"])
+      logger.debug("cannot observe use", metadata: about(pid, ["error": "\(error)"]))
     }
   }
 

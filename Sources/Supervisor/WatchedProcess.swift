@@ -25,6 +25,7 @@ struct WatchedProcess {
   var eventCursor: UInt64 = 0
   /// Last two readings of the heap for rates.
   var rate = AllocationRate()
+  var sharing = Sharing()
   /// Monotonic time of the next scan for use.
   var nextScan: UInt64
 

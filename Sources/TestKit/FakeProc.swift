@@ -42,6 +42,8 @@ public struct FakeProcess: Sendable {
   public var systemTicks: UInt64 = 3
   /// Field 22 of stat.
   public var startTicks: UInt64 = 12_345
+  /// Field 28 of stat; the kernel prints 0 to those who may not know.
+  public var stackBottom: UInt64 = 0
   /// Field 10 of stat.
   public var minorFaults: UInt64 = 100
   /// Field 12 of stat.
@@ -68,7 +70,7 @@ public struct FakeProcess: Sendable {
       + Array(
         (") \(Character(UnicodeScalar(state))) \(parent) \(pid) \(pid) 0 -1 4194560 \(minorFaults) 0 \(majorFaults) 0 "
           + "\(userTicks) \(systemTicks) 0 0 20 0 \(threads) 0 \(startTicks) \(pages * 4096) \(residentPages) "
-          + "18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n").utf8)
+          + "18446744073709551615 1 1 \(stackBottom) 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n").utf8)
   }
 
   /// The lines of status that are read, and a name whose line feeds are escaped as the kernel does.

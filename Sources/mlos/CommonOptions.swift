@@ -73,6 +73,12 @@ struct OrderingOptions: ParsableArguments {
   var ordering: Ordering { Ordering(isReversed: reverse, limit: limit) }
 }
 
+/// Rows that have memory figures.
+struct MemoryOrderingOptions: ParsableArguments {
+  @Option(help: "Order: resident, private, proportional, used or name.") var sort = MemoryOrder.resident
+  @OptionGroup var rows: OrderingOptions
+}
+
 /// A process ID as an argument.
 struct ProcessArgument: ExpressibleByArgument {
   var pid: Int32

@@ -18,6 +18,9 @@ enum Output {
   /// "mlos: ..." on standard error.
   static func complain(_ message: String) { _ = writeAll("mlos: \(message)\n", to: STDERR_FILENO) }
 
+  /// A line on standard error as it is.
+  static func report(_ line: String) { _ = writeAll(line + "\n", to: STDERR_FILENO) }
+
   /// An indented second line on standard error.
   static func note(_ message: String) { _ = writeAll("      \(message)\n", to: STDERR_FILENO) }
 

@@ -18,6 +18,12 @@ struct Terminal: Equatable {
     hasColours = isTerminal && !refused
   }
 
+  /// A line below a table, on several lines where the terminal is too narrow for it.
+  func footnote(_ text: String, _ emphasis: Emphasis = .faint) -> [String] {
+    let lines = columns.map { DisplayWidth.wrapped(text, to: $0) } ?? [text]
+    return lines.map { emphasis.applied(to: $0, self) }
+  }
+
   /// Of this process.
   static func current(environment: [String: String], noColour: Bool) -> Terminal {
     Terminal(

@@ -42,6 +42,12 @@ func wait(for command: sending any AsyncParsableCommand) -> Never {
 
 func end(with error: any Error) -> Never {
   if let failure = error as? Failure { failure.exit() }
+  // Help and version are output like any other: what a full disk did not take is an error.
+  if CommandLineInterface.exitCode(for: error).isSuccess {
+    Output.prepare()
+    Output.print([CommandLineInterface.fullMessage(for: error)])
+    exit(0)
+  }
   CommandLineInterface.exit(withError: error)
 }
 

@@ -9,7 +9,9 @@ struct ProcFSInspector: ProcessInspecting {
   func facts(of pid: Int32) throws(InspectionError) -> ProcessFacts {
     try inspecting { () throws(PlatformError) in try proc.facts(of: pid) }
   }
-  func refreshed(_ before: ProcessFacts) throws(InspectionError) -> ProcessFacts { try facts(of: before.identity.pid) }
+  func refreshed(_ before: ProcessFacts) throws(InspectionError) -> ProcessFacts {
+    try inspecting { () throws(PlatformError) in try proc.refreshed(before) }
+  }
   func isRunning(_ identity: ProcessIdentity) throws(InspectionError) -> Bool {
     do throws(InspectionError) {
       let quick = try inspecting { () throws(PlatformError) in try proc.quickFacts(of: identity.pid) }
@@ -21,6 +23,9 @@ struct ProcFSInspector: ProcessInspecting {
   }
   func mappings(of pid: Int32) throws(InspectionError) -> [Mapping] {
     try inspecting { () throws(PlatformError) in try proc.mappings(of: pid) }
+  }
+  func totals(of pid: Int32) throws(InspectionError) -> MemoryUsage {
+    try inspecting { () throws(PlatformError) in try proc.rollup(of: pid) }
   }
   func clearReferenced(of pid: Int32) throws(InspectionError) {
     try inspecting { () throws(PlatformError) in try proc.clearReferenced(of: pid) }

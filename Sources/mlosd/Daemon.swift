@@ -34,9 +34,23 @@ struct Daemon: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Write one byte 1 to this descriptor when ready, then close it.", valueName: "number")) var readyFd:
     Int32?
 
+  /// As the library's own, but what a full disk did not take of the help is an error.
+  static func main() async {
+    do {
+      let command = try parse()
+      try await command.run()
+    } catch {
+      if exitCode(for: error).isSuccess {
+        Self.print(fullMessage(for: error))
+        Glibc.exit(0)
+      }
+      exit(withError: error)
+    }
+  }
+
   func run() async throws {
     guard access("/proc/self/cmdline", R_OK) == 0 else {
-      fail("/proc is not mounted here: nothing could be seen, nor this command line")
+      Self.fail("/proc is not mounted here: nothing could be seen, nor this command line")
     }
     let sources = ConfigurationSources(
       option: config, overrides: overrides, environment: environmentVariables(),
@@ -44,16 +58,16 @@ struct Daemon: AsyncParsableCommand {
     do {
       let settings = try sources.load()
       if checkConfig {
-        for row in settings.rows() { print("\(row.key) = \(row.value)  # \(row.origin)") }
+        Self.print(settings.rows().map { "\($0.key) = \($0.value)  # \($0.origin)" }.joined(separator: "\n"))
         return
       }
       let service = try DaemonService(
         settings: settings, sources: sources, isEphemeral: ephemeral, readyDescriptor: readyFd)
       try await service.run()
     } catch let error as ConfigErrors {
-      fail(error.description)
+      Self.fail(error.description)
     } catch let error as StartError {
-      fail(error.description)
+      Self.fail(error.description)
     }
   }
 
@@ -65,7 +79,18 @@ struct Daemon: AsyncParsableCommand {
     return all
   }
 
-  private func fail(_ text: String) -> Never {
+  private static func print(_ text: String) {
+    var rest = Array("\(text)\n".utf8)[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+      guard count >= 0 || errno == EINTR else {
+        fail("cannot write: \(String(cString: strerror(errno)))")
+      }
+      rest = rest.dropFirst(max(count, 0))
+    }
+  }
+
+  private static func fail(_ text: String) -> Never {
     let lines = Array(text.split(separator: "\n").map { "mlosd: \($0)\n" }.joined().utf8)
     _ = write(STDERR_FILENO, lines, lines.count)
     Glibc.exit(1)

@@ -49,7 +49,6 @@ struct DaemonService {
       inspector: ProcFSInspector(), files: CatalogInspector(),
       finder: ProcFSFinder(
         discovery: AgentDiscovery(socket: settings.socket, isDefaultSocket: settings.socket == sources.paths.agentSocket)),
-
       options: SupervisorOptions(
         processLimit: settings.agentsLimit, eventCapacity: settings.eventsCapacity,
         observeInterval: Self.observeInterval(settings), isEphemeral: isEphemeral),
@@ -71,17 +70,18 @@ struct DaemonService {
         version: Release.version, pid: getpid(), user: geteuid(), agentSocket: settings.socket,
         controlSocket: settings.controlSocket, ticksPerSecond: Double(ProcFS.ticksPerSecond)),
       bodyLimit: { Int(current.value.httpLimitBody.count) }, config: { ConfigAnswer(current.value) })
-    let server = control.server(socketPath: settings.controlSocket, logger: Logger(label: "http"))
     let manager = ServiceManager(environment: sources.environment)
+    // Signals are trapped before anyone is told that the daemon is ready: untrapped, SIGHUP would end it.
+    let reloads = await UnixSignalsSequence(trapping: .sighup)
+    let readiness = Readiness(
+      controlSocket: settings.controlSocket, manager: manager, readyDescriptor: readyDescriptor, logger: logger)
+    let server = control.server(socketPath: settings.controlSocket, logger: Logger(label: "http")) { readiness.announce() }
     let services: [any Service] = [
       server,
       Regular(supervisor: supervisor, current: current, manager: manager, isEphemeral: isEphemeral),
-      Readiness(
-        controlSocket: settings.controlSocket, manager: manager, readyDescriptor: readyDescriptor, logger: logger),
       Reloader(
-        signals: await UnixSignalsSequence(trapping: .sighup), sources: sources, current: current, supervisor: supervisor,
-        output: output, levels: levels, manager: manager,
-        logger: logger),
+        signals: reloads, sources: sources, current: current, supervisor: supervisor, output: output, levels: levels,
+        manager: manager, logger: logger),
       Releaser(supervisor: supervisor, manager: manager),
     ]
     var configuration = ServiceGroupConfiguration(

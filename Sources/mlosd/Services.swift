@@ -1,4 +1,3 @@
-import CLinux
 import Config
 import Glibc
 import Logging
@@ -57,38 +56,24 @@ struct Regular: Service {
   private func seconds(from: Moment, to: Moment) -> Double { Double(to.monotonic - from.monotonic) / 1e9 }
 }
 
-/// Says "ready" once the control socket takes connections.
-struct Readiness: Service {
+/// Says "ready", once: to systemd, to the log and to whoever passed a descriptor.
+struct Readiness: Sendable {
   let controlSocket: String
   let manager: ServiceManager
   let readyDescriptor: Int32?
   let logger: Logger
 
-  func run() async throws {
-    // The HTTP server binds in a service beside this one and offers no word of it to others; it takes a few milliseconds, once.
-    try? await cancelWhenGracefulShutdown {
-      while !isListening() { try await Task.sleep(for: .milliseconds(5)) }
-      manager.notify("READY=1\nSTATUS=Watching for agents")
-      logger.notice("ready", metadata: ["pid": "\(getpid())", "control": "\(controlSocket)"])
-      if let readyDescriptor {
-        _ = write(readyDescriptor, "1", 1)
-        close(readyDescriptor)
-      }
-    }
-    try? await gracefulShutdown()
-  }
-
-  private func isListening() -> Bool {
-    let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-    guard descriptor >= 0 else { return false }
-    defer { close(descriptor) }
-    return mlos_linux_connect_unix(descriptor, controlSocket) == 0
+  func announce() {
+    manager.notify("READY=1\nSTATUS=Watching for agents")
+    logger.notice("ready", metadata: ["pid": "\(getpid())", "control": "\(controlSocket)"])
+    guard let readyDescriptor else { return }
+    _ = write(readyDescriptor, "1", 1)
+    close(readyDescriptor)
   }
 }
 
 /// SIGHUP: the configuration is read again and the log file opened anew. A bad configuration changes nothing.
 struct Reloader: Service {
-  /// Trapped before anyone is told that the daemon is ready: untrapped, the signal would end it.
   let signals: UnixSignalsSequence
   let sources: ConfigurationSources
   let current: CurrentSettings

@@ -22,6 +22,21 @@ func terminal(_ columns: Int) -> Terminal { Terminal(isTerminal: true, measured:
     #expect(DisplayWidth.cut(text, to: width, keepingEnd: keepingEnd) == expected)
   }
 
+  @Test(
+    "wrapping",
+    arguments: [
+      ("one two three", 20, ["one two three"]), ("one two three", 8, ["one two", "  three"]),
+      ("日本 語", 5, ["日本", "  語"]), ("a verylongword", 6, ["a", "  ver…"]), ("a b", 0, ["a b"]), ("", 5, [""]),
+    ])
+  func wrap(text: String, width: Int, expected: [String]) { #expect(DisplayWidth.wrapped(text, to: width) == expected) }
+
+  @Test("no line of a listing is wider than a narrow terminal", arguments: [20, 40, 60, 80])
+  func footnotes(columns: Int) {
+    let lines = terminal(columns).footnote("12 processes, resident 1.50 GiB, live heap 800 MiB (3 not known)")
+    #expect(lines.allSatisfy { DisplayWidth.of($0) <= columns })
+    #expect(lines.joined(separator: " ").split(separator: " ").count == 12)
+  }
+
   static let table = Table(
     columns: [
       .number("PID"), .text("NAME", minimum: 4), .number("SIZE", drop: 1), .text("PATH", minimum: 6, keepsEnd: true, drop: 2),

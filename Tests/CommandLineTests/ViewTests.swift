@@ -16,14 +16,14 @@ import Wire
   @Test("ps") func processes() throws {
     #expect(
       ProcessesView(answer: try Self.fixture("processes")).lines(wide) == [
-        " PID  NAME     AGENT                          RESIDENT      HEAP  ALLOC/S     CPU  MODULES   ACTIVE  COMMAND",
-        "4711  python3  loader-only (mixed-allocator)   200 MiB  ~120 MiB     1001  3.50 s       41  1 s ago  python3 serve.py --name \"a/b\"",
+        " PID  NAME     AGENT                          RESIDENT  PRIVATE      HEAP  ALLOC/S     CPU  MODULES   ACTIVE  COMMAND",
+        "4711  python3  loader-only (mixed-allocator)   200 MiB  130 MiB  ~120 MiB     1001  3.50 s       41  1 s ago  python3 serve.py --name \"a/b\"",
         "1 process, resident 200 MiB, live heap 120 MiB",
       ])
     #expect(
       ProcessesView(answer: try Self.fixture("processes-unknown")).lines(wide) == [
-        " PID  NAME     AGENT    RESIDENT  HEAP  ALLOC/S     CPU  MODULES    ACTIVE  COMMAND",
-        "4711  python3  adopted   200 MiB     -        -  3.50 s        -  not seen  python3 serve.py --name \"a/b\"",
+        " PID  NAME     AGENT    RESIDENT  PRIVATE  HEAP  ALLOC/S     CPU  MODULES    ACTIVE  COMMAND",
+        "4711  python3  adopted   200 MiB        -     -        -  3.50 s        -  not seen  python3 serve.py --name \"a/b\"",
         "1 process, resident 200 MiB, live heap -",
       ])
     #expect(ProcessesView(answer: ProcessesAnswer(takenAt: 0, processes: [])).lines(wide).count == 1)

@@ -131,3 +131,53 @@ func code<Value: ~Copyable>(_ body: () throws -> Value) -> PlatformError.Code? {
     return nil
   } catch { return (error as? PlatformError)?.code }
 }
+
+@Suite struct RefreshTests {
+  private static let bottom: UInt64 = 0x7FFC_0000_0000
+
+  private func stage() throws -> (proc: FakeProc, process: FakeProcess, facts: ProcessFacts) {
+    let proc = FakeProc()
+    var process = FakeProcess(pid: 42)
+    process.stackBottom = Self.bottom
+    proc.add(process)
+    return (proc, process, try ProcFS(root: proc.root).facts(of: 42))
+  }
+
+  @Test("As long as no page came or went, status, cmdline and exe are not read again")
+  func cheap() throws {
+    var (proc, process, facts) = try stage()
+    process.userTicks += 7
+    process.arguments = ["not read"]
+    proc.add(process)
+    proc.tree.write("42/status", "nonsense")
+    let now = try ProcFS(root: proc.root).refreshed(facts)
+    #expect(now.processorTicks == facts.processorTicks + 7)
+    facts.processorTicks = now.processorTicks
+    #expect(now == facts)
+  }
+
+  @Test("Faults bring the figures of status up to date")
+  func faults() throws {
+    var (proc, process, facts) = try stage()
+    process.minorFaults += 1
+    process.user = 33
+    proc.add(process)
+    let now = try ProcFS(root: proc.root).refreshed(facts)
+    #expect(now.user == 33)
+    #expect(now.commandLine == facts.commandLine)
+  }
+
+  @Test("Another program, another name or another process is read whole", arguments: ["program", "name", "process", "hidden"])
+  func anew(what: String) throws {
+    var (proc, process, facts) = try stage()
+    process.arguments = ["second"]
+    switch what {
+    case "program": process.stackBottom += 4096
+    case "name": process.name = Array("other".utf8)
+    case "process": process.startTicks += 1
+    default: process.stackBottom = 0
+    }
+    proc.add(process)
+    #expect(try ProcFS(root: proc.root).refreshed(facts).commandLine == "second")
+  }
+}

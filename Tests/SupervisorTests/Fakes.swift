@@ -11,6 +11,9 @@ final class FakeProc: ProcessInspecting {
     var mappings: [Int32: [Mapping]] = [:]
     var failures: [Int32: InspectionError] = [:]
     var cleared: [Int32] = []
+    var unmeasurable: Set<Int32> = []
+    /// PIDs of `totals`, in order.
+    var measured: [Int32] = []
   }
   let state = Mutex(State())
 
@@ -29,6 +32,14 @@ final class FakeProc: ProcessInspecting {
     if let failure { throw failure }
     return mappings ?? []
   }
+  func totals(of pid: Int32) throws(InspectionError) -> MemoryUsage {
+    let refused = state.withLock { state in
+      state.measured.append(pid)
+      return state.unmeasurable.contains(pid)
+    }
+    if refused { throw .notPermitted("smaps_rollup") }
+    return try mappings(of: pid).reduce(into: MemoryUsage()) { $0 += $1.usage }
+  }
   func clearReferenced(of pid: Int32) throws(InspectionError) { state.withLock { $0.cleared.append(pid) } }
 
   func add(_ pid: Int32, startTicks: UInt64 = 100, parent: Int32 = 1, ticks: UInt64 = 5, name: String = "server") {
@@ -36,7 +47,7 @@ final class FakeProc: ProcessInspecting {
       identity: ProcessIdentity(pid: pid, startTicks: startTicks), parent: parent, user: 1000, name: name, commandLine: name,
       executable: Array("/usr/bin/\(name)".utf8), state: "S", threads: 1, virtual: .mebibytes(9), resident: .mebibytes(3),
       residentAnonymous: .mebibytes(1), residentFile: .mebibytes(2), residentShared: .zero, swap: .zero, processorTicks: ticks,
-      minorFaults: 0, majorFaults: 0, seccomp: 0)
+      minorFaults: 0, majorFaults: 0, seccomp: 0, stackBottom: 0x7FFF_0000_0000)
     state.withLock { $0.facts[pid] = facts }
   }
 }

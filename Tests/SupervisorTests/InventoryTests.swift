@@ -41,7 +41,23 @@ import Testing
     let mappings = [mapping(0x1000, 0x1000, .file(Self.library), [.execute])]
     let lies = [module(1, "/x", 0, 0), module(2, "/y", .max - 1, .max)]
     let inventory = Inventory(mappings: mappings, agentModules: lies)
-    #expect(inventory.objects[0].agent == nil)
+    #expect(inventory.objects[0].agents.isEmpty)
+  }
+
+  @Test func aLibraryInTwoNamespacesIsOneObjectWithTheDataOfBoth() {
+    let mappings = [
+      mapping(0x1000, 0x1000, .file(Self.library), [.read, .execute]),
+      mapping(0x2000, 0x1000, .anonymous(label: ""), anonymous: 4096),
+      mapping(0x9000, 0x1000, .file(Self.library), [.read, .execute]),
+      mapping(0xA000, 0x1000, .anonymous(label: ""), anonymous: 4096),
+    ]
+    var second = module(2, "/usr/lib/a.so", 0x9000, 0xB000)
+    second.nameSpace = 1
+    let inventory = Inventory(mappings: mappings, agentModules: [second, module(1, "/usr/lib/a.so", 0x1000, 0x3000)])
+    #expect(inventory.objects.count == 1)
+    #expect(inventory.objects[0].agents.map(\.nameSpace) == [0, 1])
+    #expect(inventory.objects[0].usage.resident == Bytes(4 * 4096))
+    #expect(inventory.remainder.resident == .zero)
   }
 
   @Test func neededLibrariesAreFoundBySonameBeforeFileName() {

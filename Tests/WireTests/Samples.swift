@@ -35,7 +35,9 @@ struct Samples {
       pid: 4711, parent: 1, user: 1000, name: "python3", commandLine: "python3 serve.py --name \"a/b\"",
       source: known ? "agent" : "adopted", agentState: maybe("loader-only"), agentReason: maybe("mixed-allocator"),
       allocator: maybe("glibc"), threads: 8, startedAt: 1_800_000_001, processorSeconds: 3.5, residentBytes: 200 << 20,
-      residentAnonymousBytes: 140 << 20, residentFileBytes: 60 << 20, swapBytes: 0, liveHeapBytes: maybe(120 << 20),
+      residentAnonymousBytes: 140 << 20, residentFileBytes: 60 << 20, swapBytes: 0,
+      proportionalBytes: maybe(150 << 20), privateBytes: maybe(130 << 20), sharingMeasuredAt: maybe(1_800_000_009),
+      liveHeapBytes: maybe(120 << 20),
       liveHeapApproximate: known, allocations: maybe(1_190_000), frees: maybe(800_000), allocationsPerSecond: maybe(1000.5),
       allocatedBytesPerSecond: maybe(65536), modulesLoaded: maybe(41), lastActiveAt: maybe(1_800_000_010.5))
   }
@@ -48,10 +50,11 @@ struct Samples {
         ModuleRow(
           path: "/usr/lib/x86_64-linux-gnu/libz.so.1.2.13", package: "zlib1g", packageKind: .system, state: "loaded",
           isDeleted: false, device: maybe(8 << 32 | 1), inode: maybe(42), buildId: maybe("00ff"), soname: maybe("libz.so.1"),
-          loadAddress: maybe(0x7F00_0000_0000), dlopenCount: maybe(2), dlcloseCount: maybe(1),
+          loadAddress: maybe(0x7F00_0000_0000), namespaces: maybe([0, 1]), dlopenCount: maybe(2), dlcloseCount: maybe(1),
           firstLoadedAt: maybe(1_800_000_002),
           lastLoadedAt: maybe(1_800_000_003), unloadedAt: Known(nil), lastUsedAt: maybe(1_800_000_004),
           neededBy: known ? ["/usr/bin/python3"] : [], pinnedBy: known ? ["nodelete"] : [], threadLocalBytes: maybe(16),
+          executableBytes: maybe(73_728), readOnlyBytes: maybe(32_768), writableBytes: maybe(8_192),
           memory: memory)
       ], modulesDropped: 0)
   }

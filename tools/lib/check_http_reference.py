@@ -1,4 +1,4 @@
-"""Prints the JSON fields of Sources/Wire/Answers.swift that docs/reference/http.md does not name."""
+"""Prints the JSON fields of Sources/Wire/Answers that docs/reference/http.md does not name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def main() -> int:
-    properties = re.findall(r"public var (\w+)", (ROOT / "Sources/Wire/Answers.swift").read_text())
+    answers = sorted((ROOT / "Sources/Wire/Answers").glob("*.swift"))
+    properties = {name for file in answers for name in re.findall(r"public var (\w+)", file.read_text())}
     page = (ROOT / "docs/reference/http.md").read_text()
     fields = {re.sub(r"[A-Z]", lambda letter: "_" + letter[0].lower(), name) for name in properties}
     absent = sorted(field for field in fields if not re.search(rf"\b{field}\b", page))

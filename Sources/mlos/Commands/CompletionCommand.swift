@@ -1,4 +1,5 @@
 import ArgumentParser
+import Wire
 
 struct CompletionCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -11,8 +12,9 @@ struct CompletionCommand: ParsableCommand {
   enum Shell: String, CaseIterable, ExpressibleByArgument { case bash, zsh, fish }
 
   @Argument(help: "bash, zsh or fish.") var shell: Shell
+  @Flag(name: .long, help: "Print the script as a JSON string with its shell.") var json = false
 
-  func run() {
+  func run() throws {
     Output.prepare()
     let script =
       switch shell {
@@ -20,6 +22,16 @@ struct CompletionCommand: ParsableCommand {
       case .zsh: CommandLineInterface.completionScript(for: .zsh)
       case .fish: CommandLineInterface.completionScript(for: .fish)
       }
-    Output.print([script])
+    Output.print([
+      json ? try JSONText.indented(Coding.encoder().encode(CompletionReport(shell: shell.rawValue, script: script))) : script
+    ])
   }
+}
+
+/// `mlos completion SHELL --json`.
+struct CompletionReport: Codable, Hashable {
+  static let schema = "mlos.completion/1"
+  var schema = CompletionReport.schema
+  var shell: String
+  var script: String
 }

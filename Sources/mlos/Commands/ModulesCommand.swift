@@ -12,13 +12,12 @@ struct ModulesCommand: AsyncParsableCommand {
   @Argument(help: "The process.", completion: ProcessArgument.completion) var pid: ProcessArgument
   @OptionGroup var connection: ConnectionOptions
   @OptionGroup var output: OutputOptions
-  @Option(help: "Order: resident, private, proportional, used or name.") var sort = MemoryOrder.resident
-  @OptionGroup var rows: OrderingOptions
+  @OptionGroup var rows: MemoryOrderingOptions
 
   func run() async throws {
     let client = try connection.client()
     try await output.show({ () async throws(ClientError) in try await client.modules(of: pid.pid) }) {
-      ModulesView(answer: $0, order: sort, ordering: rows.ordering).lines(output.terminal)
+      ModulesView(answer: $0, order: rows.sort, ordering: rows.rows.ordering).lines(output.terminal)
     }
   }
 }

@@ -12,13 +12,12 @@ struct PackagesCommand: AsyncParsableCommand {
   @Option(help: "Of one process only.", completion: ProcessArgument.completion) var pid: ProcessArgument?
   @OptionGroup var connection: ConnectionOptions
   @OptionGroup var output: OutputOptions
-  @Option(help: "Order: resident, private, proportional, used or name.") var sort = MemoryOrder.resident
-  @OptionGroup var rows: OrderingOptions
+  @OptionGroup var rows: MemoryOrderingOptions
 
   func run() async throws {
     let client = try connection.client()
     try await output.show({ () async throws(ClientError) in try await client.packages(of: pid?.pid) }) {
-      PackagesView(answer: $0, pid: pid?.pid, order: sort, ordering: rows.ordering).lines(output.terminal)
+      PackagesView(answer: $0, pid: pid?.pid, order: rows.sort, ordering: rows.rows.ordering).lines(output.terminal)
     }
   }
 }

@@ -10,7 +10,7 @@ struct ProcessesCommand: AsyncParsableCommand {
 
   @OptionGroup var connection: ConnectionOptions
   @OptionGroup var output: OutputOptions
-  @Option(help: "Order: resident, heap, cpu or pid.") var sort = ProcessOrder.resident
+  @Option(help: "Order: resident, private, heap, cpu or pid.") var sort = ProcessOrder.resident
   @OptionGroup var rows: OrderingOptions
 
   func run() async throws {

@@ -3,6 +3,24 @@ import Client
 import Config
 import FoundationEssentials
 import Glibc
+import Wire
+
+/// `mlos run --json`.
+struct RunReport: Codable, Hashable {
+  static let schema = "mlos.run/1"
+  enum Supervisor: String, Codable { case found, started, absent }
+
+  var schema = RunReport.schema
+  var pid = getpid()
+  /// Path that is executed.
+  var program: String
+  var isWatched: Bool
+  /// Why it is not watched.
+  var reason: Known<String>
+  var agentLibrary = Known<String>(nil)
+  var agentSocket = Known<String>(nil)
+  var supervisor = Known<Supervisor>(nil)
+}
 
 struct RunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -24,6 +42,7 @@ struct RunCommand: ParsableCommand {
   var agent: String?
   @Flag(name: .shortAndLong, help: "Say why a program will not be watched, even when standard error is no terminal.")
   var verbose = false
+  @Flag(help: "Say in one line of JSON on standard error, before the program starts, how it will be watched.") var json = false
   @OptionGroup var connection: ConnectionOptions
   @Argument(
     parsing: .captureForPassthrough, help: ArgumentHelp("The program and its arguments.", valueName: "program"),
@@ -51,20 +70,30 @@ struct RunCommand: ParsableCommand {
     let executable = try find(program[0], path: environment["PATH"])
     let arguments = ProcessImage.lastArguments(program.count)
     let inherited = ProcessImage.environment()
-    let changes: [(String, String?)]
+    let preparation: Preparation
     do throws(Problem) {
-      changes = try getReady(environment, inherited)
+      preparation = try getReady(environment, inherited)
     } catch {
       guard optional else {
         throw Failure(status: .cannotRun, message: error.message, advice: "--optional runs the program all the same")
       }
       Output.complain("\(error.message)\nmlos: running \(program[0]) without supervision")
+      try report(RunReport(program: executable, isWatched: false, reason: Known(error.message)))
       return try become(executable, arguments, inherited)
     }
-    if verbose || isatty(STDERR_FILENO) == 1, let obstacle = WatchObstacle.of(path: executable) {
-      Output.complain("\(program[0]) will not be watched: \(obstacle.words)")
-    }
-    try become(executable, arguments, ProcessImage.environment(inherited, setting: changes))
+    let obstacle = verbose || json || isatty(STDERR_FILENO) == 1 ? WatchObstacle.of(path: executable) : nil
+    if let obstacle, !json { Output.complain("\(program[0]) will not be watched: \(obstacle.words)") }
+    try report(
+      RunReport(
+        program: executable, isWatched: obstacle == nil, reason: Known(obstacle?.words), agentLibrary: Known(preparation.library),
+        agentSocket: Known(preparation.socket), supervisor: Known(preparation.supervisor)))
+    try become(executable, arguments, ProcessImage.environment(inherited, setting: preparation.changes))
+  }
+
+  /// The line of `--json`. The process that writes it becomes the program, so its PID is the program's.
+  private func report(_ report: @autoclosure () -> RunReport) throws {
+    guard json else { return }
+    Output.report(String(decoding: try Coding.encoder().encode(report()), as: UTF8.self))
   }
 
   private func find(_ name: String, path: String?) throws(Failure) -> String {
@@ -76,10 +105,17 @@ struct RunCommand: ParsableCommand {
     }
   }
 
+  private struct Preparation {
+    var library: String
+    var socket: String
+    var supervisor: RunReport.Supervisor
+    var changes: [(name: String, value: String?)]
+  }
+
   /// Finds the agent, sees to a supervisor, and says what is different in the program's environment.
   private func getReady(
     _ environment: [String: String], _ inherited: [[UInt8]]
-  ) throws(Problem) -> [(name: String, value: String?)] {
+  ) throws(Problem) -> Preparation {
     let settings: Settings
     do { settings = try connection.settings(environment: environment) } catch {
       throw Problem((error as? Failure)?.message ?? "\(error)")
@@ -91,22 +127,24 @@ struct RunCommand: ParsableCommand {
       isReadable: AgentLibrary.isReadable
     ).get()
     let existing = environment["LD_PRELOAD"]
-    try reachSupervisor(
+    let supervisor = try reachSupervisor(
       settings, own: own, path: environment["PATH"],
       // A supervisor does not watch itself.
       environment: ProcessImage.environment(inherited, setting: [("LD_PRELOAD", AgentLibrary.withoutAgent(existing))]))
-    return [("LD_PRELOAD", AgentLibrary.preload(agent: library, existing: existing)), ("MLOS_SOCKET", settings.socket)]
+    return Preparation(
+      library: library, socket: settings.socket, supervisor: supervisor,
+      changes: [("LD_PRELOAD", AgentLibrary.preload(agent: library, existing: existing)), ("MLOS_SOCKET", settings.socket)])
   }
 
   private func reachSupervisor(
     _ settings: Settings, own: String?, path: String?, environment: [[UInt8]]
-  ) throws(Problem) {
+  ) throws(Problem) -> RunReport.Supervisor {
     switch SocketCheck.probe(path: settings.controlSocket) {
-    case nil: return
+    case nil: return .found
     case .notReachable(_, .noSocket)?, .notReachable(_, .refused)?:
       guard !noEmbedded else {
         if verbose { Output.complain("no supervisor listens on \(settings.controlSocket) yet") }
-        return
+        return .absent
       }
       let candidates = EmbeddedSupervisor.candidates(executable: own, path: path)
       guard let daemon = candidates.first(where: { ProgramSearch.look($0) == .executable }) else {
@@ -115,6 +153,7 @@ struct RunCommand: ParsableCommand {
       try EmbeddedSupervisor.start(
         executable: daemon, socket: settings.socket, keepAlive: keepAlive, environment: environment,
         isReachable: { SocketCheck.probe(path: settings.controlSocket) == nil })
+      return .started
     case let error?: throw Problem(error.description)
     }
   }

@@ -39,4 +39,22 @@ enum DisplayWidth {
     }
     return keepingEnd ? "…" + String(kept.reversed()) : String(kept) + "…"
   }
+
+  /// The text broken at blanks into lines of at most `width` columns, those after the first indented by two. A word that is
+  /// longer than a line is cut.
+  static func wrapped(_ text: String, to width: Int) -> [String] {
+    guard of(text) > width, width > 0 else { return [text] }
+    var lines: [String] = []
+    var line = ""
+    for word in text.split(separator: " ") {
+      let longer = line.isEmpty ? String(word) : "\(line) \(word)"
+      if of(longer) <= width {
+        line = longer
+        continue
+      }
+      if !line.isEmpty { lines.append(line) }
+      line = cut(lines.isEmpty ? String(word) : "  \(word)", to: width, keepingEnd: false)
+    }
+    return lines + [line]
+  }
 }

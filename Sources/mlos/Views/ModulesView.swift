@@ -26,8 +26,8 @@ struct ModulesView {
       })
     let dropped =
       answer.modulesDropped > 0
-      ? [Emphasis.warning.applied(to: "\(answer.modulesDropped) more did not fit the agent's table", terminal)] : []
-    return table.lines(terminal) + [Emphasis.faint.applied(to: totals, terminal)] + dropped
+      ? terminal.footnote("\(answer.modulesDropped) more did not fit the agent's table", .warning) : []
+    return table.lines(terminal) + terminal.footnote(totals) + dropped
   }
 
   /// Over every module, shown or not.

@@ -3,7 +3,7 @@ import Model
 import Wire
 
 /// `--sort` of `ps`.
-enum ProcessOrder: String, CaseIterable, ExpressibleByArgument { case resident, heap, cpu, pid }
+enum ProcessOrder: String, CaseIterable, ExpressibleByArgument { case resident, `private`, heap, cpu, pid }
 
 /// `--sort` of `modules` and `packages`.
 enum MemoryOrder: String, CaseIterable, ExpressibleByArgument { case resident, `private`, proportional, used, name }
@@ -32,6 +32,7 @@ struct Ordering {
   func apply(_ rows: [ProcessRow], by order: ProcessOrder) -> [ProcessRow] {
     switch order {
     case .resident: apply(rows, descending: true, by: { $0.residentBytes }, tie: \.pid)
+    case .private: apply(rows, descending: true, by: { $0.privateBytes.value }, tie: \.pid)
     case .heap: apply(rows, descending: true, by: { $0.liveHeapBytes.value }, tie: \.pid)
     case .cpu: apply(rows, descending: true, by: { $0.processorSeconds }, tie: \.pid)
     case .pid: apply(rows, descending: false, by: { $0.pid }, tie: \.pid)

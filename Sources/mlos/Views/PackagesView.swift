@@ -26,7 +26,7 @@ struct PackagesView {
           Table.Cell(Phrases.ago(row.lastUsedAt, now: answer.takenAt)), "\(row.holders.count)",
         ]
       })
-    return table.lines(terminal) + ([totals] + coverage).map { Emphasis.faint.applied(to: $0, terminal) }
+    return table.lines(terminal) + ([totals] + coverage).flatMap { terminal.footnote($0) }
   }
 
   /// Over every package, shown or not.

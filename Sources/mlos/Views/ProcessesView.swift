@@ -13,20 +13,22 @@ struct ProcessesView {
     let rows = ordering.apply(answer.processes, by: order)
     let table = Table(
       columns: [
-        .number("PID"), .text("NAME", minimum: 8), .text("AGENT", drop: 6), .number("RESIDENT"), .number("HEAP", drop: 3),
+        .number("PID"), .text("NAME", minimum: 8), .text("AGENT", drop: 6), .number("RESIDENT"), .number("PRIVATE", drop: 10),
+        .number("HEAP", drop: 3),
         .number("ALLOC/S", drop: 7), .number("CPU", drop: 4), .number("MODULES", drop: 5), .number("ACTIVE", drop: 8),
         .text("COMMAND", minimum: 12, drop: 9),
       ],
       rows: rows.map { row in
         [
           "\(row.pid)", Table.Cell(row.name), agent(row), Table.Cell(Phrases.bytes(row.residentBytes)),
+          Table.Cell(Phrases.bytes(row.privateBytes)),
           Table.Cell((row.liveHeapApproximate && row.liveHeapBytes.value != nil ? "~" : "") + Phrases.bytes(row.liveHeapBytes)),
           Table.Cell(row.allocationsPerSecond.value.map { Phrases.decimal($0, places: 0) } ?? "-"),
           Table.Cell(Phrases.processorTime(row.processorSeconds)), Table.Cell(Phrases.number(row.modulesLoaded)),
           Table.Cell(Phrases.ago(row.lastActiveAt, now: answer.takenAt)), Table.Cell(row.commandLine),
         ]
       })
-    return table.lines(terminal) + [Emphasis.faint.applied(to: totals, terminal)]
+    return table.lines(terminal) + terminal.footnote(totals)
   }
 
   /// Over every process, shown or not.

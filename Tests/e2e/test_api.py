@@ -1,0 +1,102 @@
+"""The control API over its socket: what a client may get wrong, and what it gets for it."""
+
+import json
+import socket
+import subprocess
+import sys
+
+from harness import LIMIT_S, MLOS, MLOSD, Case, environment
+
+
+class Requests(Case):
+    def test_wrong_method_is_405_with_what_the_path_takes(self) -> None:
+        watch = self.supervisor()
+        for method, path, allowed in [
+            ("POST", "/api/v1/status", "GET"), ("DELETE", "/api/v1/processes/1/modules", "GET"), ("GET", "/api/v1/adopt", "POST"),
+        ]:
+            status, body = watch.request(method, path)
+            self.assertEqual((status, body["error"]["code"]), (405, "method_not_allowed"), path)
+            self.assertEqual(body["error"]["details"], {"allowed": allowed})
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(LIMIT_S)
+            connection.connect(watch.control)
+            connection.sendall(b"PUT /api/v1/events HTTP/1.1\r\nHost: mlos\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            head = b""
+            while b"\r\n\r\n" not in head and (piece := connection.recv(65536)):
+                head += piece
+        self.assertIn(b"allow: get\r\n", head.lower())
+
+    def test_unknown_and_repeated_parameters_are_422(self) -> None:
+        watch = self.supervisor()
+        for path, words in [
+            ("/api/v1/packages?pdi=1", "unknown parameter 'pdi'; known: pid"),
+            ("/api/v1/status?pid=1", "unknown parameter 'pid'; there is none here"),
+            ("/api/v1/events?limit=1&limit=2", "parameter 'limit' is given more than once"),
+        ]:
+            status, body = watch.request("GET", path)
+            self.assertEqual((status, body["error"]["code"], body["error"]["message"]), (422, "invalid_request", words))
+
+    def test_a_path_that_is_none_is_404(self) -> None:
+        status, body = self.supervisor().request("GET", "/api/v1/nothing")
+        self.assertEqual((status, body["error"]["code"]), (404, "not_found"))
+
+
+class Figures(Case):
+    def test_sharing_is_that_of_smaps_rollup(self) -> None:
+        watch = self.supervisor()
+        program = self.program(watch.socket, "data = bytearray(32 << 20)\ncheckpoint('ready')\n")
+        self.assertEqual(program.line(), "ready")
+        watch.wait_for(program.pid)
+        row = watch.row(program.pid)
+        with open(f"/proc/{program.pid}/smaps_rollup", encoding="ascii") as rollup:
+            figures = {line.split(":")[0]: int(line.split()[1]) << 10 for line in rollup if line.endswith("kB\n")}
+        self.assertGreater(row["private_bytes"], 32 << 20)
+        for name, expected in [
+            ("private_bytes", figures["Private_Clean"] + figures["Private_Dirty"]), ("proportional_bytes", figures["Pss"]),
+        ]:
+            self.assertAlmostEqual(row[name] / expected, 1, delta=0.02, msg=name)
+        self.assertLessEqual(row["sharing_measured_at"], watch.get("/api/v1/processes")["taken_at"])
+
+    def test_another_program_in_the_same_process_is_seen_without_an_agent(self) -> None:
+        watch = self.supervisor()
+        program = self.program(
+            None, "checkpoint('ready')\nimport os\nos.execv(sys.executable, [sys.executable, '-c', "
+            "\"print('second', flush=True); input()\"])\n", preload=False)
+        self.assertEqual(program.line(), "ready")
+        watch.mlos("adopt", str(program.pid))
+        self.assertNotIn("second", watch.row(program.pid)["command_line"])
+        program.go()
+        self.assertEqual(program.line(), "second")
+        self.assertIn("second", watch.row(program.pid)["command_line"])
+
+
+class Reports(Case):
+    def test_run_says_in_json_how_the_program_is_watched(self) -> None:
+        watch = self.supervisor()
+        done = watch.mlos("run", "--json", sys.executable, "-c", "import os; print(os.getpid())")
+        report = json.loads(done.stderr)
+        self.assertEqual(report["schema"], "mlos.run/1")
+        self.assertEqual(report["pid"], int(done.stdout))
+        self.assertEqual((report["is_watched"], report["reason"], report["supervisor"]), (True, None, "found"))
+        self.assertEqual(report["agent_socket"], watch.socket)
+        done = watch.mlos("run", "--optional", "--agent", "/nothing.so", "--json", sys.executable, "-c", "pass")
+        report = json.loads(done.stderr.splitlines()[-1])
+        self.assertFalse(report["is_watched"])
+        self.assertIn("/nothing.so", report["reason"])
+
+    def test_completion_as_json_is_the_script(self) -> None:
+        def run(*options: str) -> str:
+            return subprocess.run(
+                [MLOS, "completion", "fish", *options], capture_output=True, text=True, timeout=LIMIT_S, check=True,
+                env=environment()).stdout
+        report = json.loads(run("--json"))
+        self.assertEqual((report["schema"], report["shell"]), ("mlos.completion/1", "fish"))
+        self.assertEqual(report["script"].strip(), run().strip())
+
+    def test_a_full_disk_is_an_error_for_help_too(self) -> None:
+        for arguments in ([MLOS, "--help"], [MLOS, "run", "--help"], [MLOS, "--version"], [MLOS, "doctor"], [MLOSD, "--help"]):
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run(
+                    arguments, stdout=full, stderr=subprocess.PIPE, text=True, timeout=LIMIT_S, env=environment())
+            self.assertNotEqual(done.returncode, 0, arguments)
+            self.assertIn("No space left on device", done.stderr)
