@@ -64,10 +64,10 @@ class Figures(Case):
             "\"print('second', flush=True); input()\"])\n", preload=False)
         self.assertEqual(program.line(), "ready")
         watch.mlos("adopt", str(program.pid))
-        self.assertNotIn("second", watch.row(program.pid)["command_line"])
+        self.assertIn("checkpoint", watch.row(program.pid)["command_line"])
         program.go()
         self.assertEqual(program.line(), "second")
-        self.assertIn("second", watch.row(program.pid)["command_line"])
+        self.assertNotIn("checkpoint", watch.row(program.pid)["command_line"])
 
 
 class Reports(Case):
