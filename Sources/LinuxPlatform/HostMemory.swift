@@ -92,21 +92,26 @@ extension HostInspector {
   }
 
   func processMadvise() -> Finding {
-    let result = probes.processMadvise()
-    return Finding(
-      id: "process-madvise", subject: "Paging out other processes' memory", verdict: result < 0 ? .missing : .works,
-      found: result < 0 ? "process_madvise: \(Self.reason(result))" : "process_madvise works",
-      consequence: result < 0 ? "only processes with the agent can page out their own memory" : nil,
-      remedy: result < 0 ? Self.remedy(result, "5.10") : nil)
+    call(
+      "process_madvise", probes.processMadvise(), id: "process-madvise", subject: "Paging out other processes' memory",
+      without: (.missing, "only processes with the agent can page out their own memory"), since: "5.10")
   }
 
   func processHandles() -> Finding {
-    let result = probes.pidfdOpen()
+    call(
+      "pidfd_open", probes.pidfdOpen(), id: "pidfd", subject: "Process handles",
+      without: (.limited, "the end of a process is noticed by looking, and a reused PID by its start time"), since: "5.3")
+  }
+
+  /// A system call that was tried: what it answered, and what is lost without it.
+  private func call(
+    _ name: String, _ result: Int, id: String, subject: String, without: (verdict: Finding.Verdict, consequence: String),
+    since version: String
+  ) -> Finding {
+    guard result < 0 else { return Finding(id: id, subject: subject, verdict: .works, found: "\(name) works") }
     return Finding(
-      id: "pidfd", subject: "Process handles", verdict: result < 0 ? .limited : .works,
-      found: result < 0 ? "pidfd_open: \(Self.reason(result))" : "pidfd_open works",
-      consequence: result < 0 ? "the end of a process is noticed by looking, and a reused PID by its start time" : nil,
-      remedy: result < 0 ? Self.remedy(result, "5.3") : nil)
+      id: id, subject: subject, verdict: without.verdict, found: "\(name): \(Self.reason(result))",
+      consequence: without.consequence, remedy: Self.remedy(result, version))
   }
 
   static func remedy(_ result: Int, _ version: String) -> String {

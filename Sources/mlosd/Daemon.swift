@@ -1,4 +1,5 @@
 import ArgumentParser
+import CLinux
 import Config
 import Glibc
 import LinuxPlatform
@@ -36,6 +37,7 @@ struct Daemon: AsyncParsableCommand {
 
   /// As the library's own, but what a full disk did not take of the help is an error.
   static func main() async {
+    mlos_linux_keep_heap_small()
     do {
       let command = try parse()
       try await command.run()

@@ -29,7 +29,7 @@ FRAMEWORKS = ("onnxruntime", "scikit-learn", "xgboost")
 BLOCK_SECONDS = 0.12
 RESAMPLES = 2000
 IDLE_AGENTS = 10
-IDLE_SECONDS = 10
+IDLE_SECONDS = 40  # the supervisor unmaps what it used once every 30 s
 
 Ratios = list[list[float]]  # by generation, by round
 
@@ -148,12 +148,15 @@ def bench_idle(prefix: list[str], supervisor_pid: int, directory: Path) -> None:
     with idle_targets(prefix, directory) as pids:
         time.sleep(2)  # agents attach lazily, 0.2 s after the start; then their first readings settle
         began, used, woken = time.monotonic(), ticks(supervisor_pid), [switches(pid) for pid in pids]
-        time.sleep(IDLE_SECONDS)
+        highest = 0
+        while time.monotonic() - began < IDLE_SECONDS:
+            highest = max(highest, resident(supervisor_pid))
+            time.sleep(1)
         elapsed = time.monotonic() - began
         share = (ticks(supervisor_pid) - used) / os.sysconf("SC_CLK_TCK") / elapsed
         wakes = sum(switches(pid) for pid in pids) - sum(woken)
         memory = resident(supervisor_pid)
-    row(f"supervisor, {IDLE_AGENTS} idle agents: resident memory", "<= 20 MiB", f"{memory / 2**20:.1f} MiB", decided(memory <= 20 << 20))
+    row(f"supervisor, {IDLE_AGENTS} idle agents: resident memory", "<= 20 MiB", f"{memory / 2**20:.1f} MiB (before {highest / 2**20:.1f})", decided(memory <= 20 << 20))
     row(f"supervisor, {IDLE_AGENTS} idle agents: of one core", "<= 0.1 %", f"{share:.2%} (steps of {0.01 / elapsed:.2%})", decided(share <= 0.001))
     row(f"wake-ups of {IDLE_AGENTS} idle targets in {IDLE_SECONDS} s", "0", str(wakes), decided(wakes == 0))
 
