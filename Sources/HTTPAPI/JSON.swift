@@ -6,11 +6,11 @@ import Wire
 /// Bodies in and out.
 enum JSON {
   static func response(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
-    var data = try Coding.encoder().encode(value)
-    data.append(UInt8(ascii: "\n"))
+    var bytes = try StreamingEncoder.encode(value)
+    bytes.append(UInt8(ascii: "\n"))
     return Response(
       status: status, headers: [.contentType: "application/json; charset=utf-8"],
-      body: ResponseBody(byteBuffer: ByteBuffer(bytes: data)))
+      body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
   }
 
   static func decode<Value: Decodable>(_ type: Value.Type, from request: Request, limit: Int) async throws -> Value {

@@ -129,6 +129,20 @@ public final class AgentSegment: @unchecked Sendable {
     return nil
   }
 
+  /// State, heap and the number of loaded modules.
+  public func summary() -> AgentSummary {
+    let header = header()
+    let rows = (base + Int(layout.modulesOffset)).assumingMemoryBound(to: mlos_module.self)
+    var loaded = 0
+    for index in 0..<min(Int(header.modules_count), Int(MLOS_MODULE_CAPACITY))
+    where rows[index].state == MLOS_MODULE_LOADED.rawValue {
+      loaded += 1
+    }
+    return AgentSummary(
+      state: state(header.state), reason: reason(header.reason), allocator: allocator(header.allocator), heap: sum(header),
+      modulesLoaded: loaded)
+  }
+
   /// A table is rewritten in microseconds; a writer that is never done is broken or hostile.
   private static let tableTries = 64
 

@@ -58,21 +58,25 @@ extension ProcFS {
       minorFaults: stat.minorFaults, majorFaults: stat.majorFaults, seccomp: status.seccomp ?? 0, stackBottom: stat.stackBottom)
   }
 
-  /// The facts of the same process now: two files are read instead of five as long as nothing says that the others have
+  /// The facts of the same process now: one file is read instead of five as long as nothing says that the others have
   /// changed. `status` has changed only when pages came or went; program and arguments only when another program runs.
   ///
   /// An effective user or a seccomp filter that is changed by a process whose memory stays as it is shows up with its next
   /// page fault.
   public func refreshed(_ before: ProcessFacts) throws(PlatformError) -> ProcessFacts {
     let pid = before.identity.pid
-    let directory = try directory(of: pid)
-    let stat = try StatLine(contents("stat", directory, pid, expected: 1024))
+    let stat = try stat(of: pid)
     guard ProcessIdentity(pid: pid, startTicks: stat.startTicks) == before.identity, let bottom = stat.stackBottom,
       bottom == before.stackBottom, printable(stat.name) == before.name
     else { return try facts(of: pid) }
-    let statm = try StatmLine(contents("statm", directory, pid, expected: 512))
     var facts = before
-    if stat.minorFaults != before.minorFaults || stat.majorFaults != before.majorFaults || statm.resident != before.resident {
+    if stat.minorFaults != before.minorFaults || stat.majorFaults != before.majorFaults || stat.resident != before.resident {
+      let directory = try directory(of: pid)
+      // Opened a moment later: it may be another process's by now.
+      guard try StatLine(contents("stat", directory, pid, expected: 1024)).startTicks == stat.startTicks else {
+        return try self.facts(of: pid)
+      }
+      let statm = try StatmLine(contents("statm", directory, pid, expected: 512))
       let status = try StatusFile(contents("status", directory, pid))
       facts.user = status.effectiveUser ?? before.user
       facts.residentAnonymous = status.residentAnonymous ?? (statm.resident - statm.shared)
@@ -84,8 +88,8 @@ extension ProcFS {
     facts.parent = stat.parent
     facts.state = Character(UnicodeScalar(stat.state))
     facts.threads = stat.threads
-    facts.virtual = statm.size
-    facts.resident = statm.resident
+    facts.virtual = stat.virtual
+    facts.resident = stat.resident
     facts.processorTicks = stat.processorTicks
     facts.minorFaults = stat.minorFaults
     facts.majorFaults = stat.majorFaults

@@ -10,6 +10,9 @@ struct StatLine {
   var processorTicks: UInt64
   var threads: UInt32
   var startTicks: UInt64
+  /// Size of the address ranges, and the resident set, as statm has them.
+  var virtual: Bytes
+  var resident: Bytes
   /// Field 28, startstack; nil without the right to see it, when the kernel prints 0.
   var stackBottom: UInt64?
 
@@ -33,7 +36,9 @@ struct StatLine {
     }
     guard let parent = fields[4].flatMap({ Int32(exactly: $0) }), let minor = fields[10], let major = fields[12],
       let user = fields[14], let system = fields[15], let threads = fields[20].flatMap({ UInt32(exactly: $0) }),
-      let start = fields[22], case (let ticks, false) = user.addingReportingOverflow(system)
+      let start = fields[22], let virtual = fields[23], let resident = fields[24],
+      case (let residentBytes, false) = resident.multipliedReportingOverflow(by: ProcFS.pageSize),
+      case (let ticks, false) = user.addingReportingOverflow(system)
     else { throw malformed }
     self.parent = parent
     minorFaults = minor
@@ -41,6 +46,8 @@ struct StatLine {
     processorTicks = ticks
     self.threads = threads
     startTicks = start
+    self.virtual = Bytes(virtual)
+    self.resident = Bytes(residentBytes)
     stackBottom = fields[28].flatMap { $0 == 0 ? nil : $0 }
   }
 }

@@ -41,6 +41,24 @@ public struct AgentReport: Hashable, Sendable {
   }
 }
 
+/// The part of a report that a listing shows.
+public struct AgentSummary: Hashable, Sendable {
+  public var state: AgentReport.State
+  public var reason: String?
+  public var allocator: String
+  public var heap: HeapCounters
+  /// While the table is being written the number may be off by what is under way.
+  public var modulesLoaded: Int
+
+  public init(state: AgentReport.State, reason: String?, allocator: String, heap: HeapCounters, modulesLoaded: Int) {
+    self.state = state
+    self.reason = reason
+    self.allocator = allocator
+    self.heap = heap
+    self.modulesLoaded = modulesLoaded
+  }
+}
+
 /// Sums over all threads since the process started.
 public struct HeapCounters: Hashable, Sendable {
   public var allocations: UInt64 = 0

@@ -76,14 +76,6 @@ public struct SharingFigures: Hashable, Sendable {
   public var measuredAt: Double
 }
 
-public struct AgentSummary: Sendable {
-  public var state: AgentReport.State
-  public var reason: String?
-  public var allocator: String
-  public var heap: HeapCounters
-  public var modulesLoaded: Int
-}
-
 public struct ModulesSnapshot: Sendable {
   public var takenAt: Double
   public var facts: ProcessFacts

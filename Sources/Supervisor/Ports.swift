@@ -35,6 +35,8 @@ public protocol SegmentReading: Sendable {
   /// Inode of the memfd, as the process's maps show it.
   var inode: UInt64 { get }
   func heap() -> HeapCounters
+  /// What a listing shows, without reading the table.
+  func summary() -> AgentSummary
   func report() -> AgentReport?
   func events(from index: UInt64) -> (events: [AgentEvent], next: UInt64, lost: UInt64)
 }

@@ -12,9 +12,9 @@ extension Supervisor {
       resident = (resident ?? .zero) + process.facts.resident
       guard let segment = process.segment else { continue }
       agents += 1
-      guard let report = segment.report() else { continue }
-      if report.state == .active { heap = (heap ?? .zero) + report.heap.live }
-      modules += report.modules.count(where: \.isLoaded)
+      let summary = segment.summary()
+      if summary.state == .active { heap = (heap ?? .zero) + summary.heap.live }
+      modules += summary.modulesLoaded
     }
     return StatusSnapshot(
       startedAt: startedAt, now: moment.wall, isEphemeral: options.isEphemeral, agents: agents,
@@ -31,15 +31,10 @@ extension Supervisor {
   }
 
   func snapshot(_ process: WatchedProcess, _ moment: Moment) -> ProcessSnapshot {
-    let report = process.segment?.report()
-    return ProcessSnapshot(
+    ProcessSnapshot(
       facts: process.facts, startedAt: startedAt(process.facts.identity, moment),
       processorSeconds: Double(process.facts.processorTicks) / ticksPerSecond,
-      agent: report.map {
-        AgentSummary(
-          state: $0.state, reason: $0.reason, allocator: $0.allocator, heap: $0.heap,
-          modulesLoaded: $0.modules.count(where: \.isLoaded))
-      },
+      agent: process.segment?.summary(),
       allocationsPerSecond: process.rate.allocationsPerSecond, allocatedBytesPerSecond: process.rate.bytesPerSecond,
       lastActiveAt: process.lastActiveAt, sharing: process.sharing.figures)
   }

@@ -88,6 +88,13 @@ final class FakeSegment: SegmentReading {
           dlcloseCalls: 0, forks: 0, wakeups: 0, modules: modules, modulesDropped: 0, eventsHead: 0)))
   }
   func heap() -> HeapCounters { state.withLock { $0.report.heap } }
+  func summary() -> AgentSummary {
+    state.withLock {
+      AgentSummary(
+        state: $0.report.state, reason: $0.report.reason, allocator: $0.report.allocator, heap: $0.report.heap,
+        modulesLoaded: $0.report.modules.count(where: \.isLoaded))
+    }
+  }
   func report() -> AgentReport? { state.withLock { $0.report } }
   func events(from index: UInt64) -> (events: [AgentEvent], next: UInt64, lost: UInt64) {
     state.withLock { state in

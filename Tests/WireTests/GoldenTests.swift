@@ -22,6 +22,11 @@ import Wire
 
   @Test("a request to adopt") func request() throws { try check(AdoptRequest(pid: 4711), "adopt-request", true) }
 
+  /// Keys sorted, numbers and strings as Foundation reads them.
+  private static func canonical(_ json: Data) throws -> Data {
+    try JSONSerialization.data(withJSONObject: JSONSerialization.jsonObject(with: json), options: [.sortedKeys])
+  }
+
   private func check<Answer: Codable & Equatable>(_ answer: Answer, _ name: String, _ known: Bool) throws {
     let file = Self.fixtures.appending(path: known ? "\(name).json" : "\(name)-unknown.json")
     let golden = try String(contentsOf: file, encoding: .utf8)
@@ -29,6 +34,8 @@ import Wire
     #expect(String(decoding: encoded, as: UTF8.self) + "\n" == golden, "\(file.lastPathComponent)")
     #expect(try Coding.decoder().decode(Answer.self, from: Data(golden.utf8)) == answer)
     #expect(try Coding.decoder().decode(Answer.self, from: Coding.encoder().encode(answer)) == answer)
+    let streamed = try StreamingEncoder.encode(answer)
+    #expect(try Self.canonical(Data(streamed)) == Self.canonical(Coding.encoder().encode(answer)), "\(name)")
   }
 
   @Test("a field added later is no obstacle, one that is missing is") func additions() throws {
