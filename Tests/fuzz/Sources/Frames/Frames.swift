@@ -1,0 +1,1 @@
+../../../../Sources/SocketAPI/Frames.swift
