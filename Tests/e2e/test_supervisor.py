@@ -12,7 +12,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from harness import BUILD, LIMIT_S, MLOS, MLOSD, Case, Supervisor, environment, until
+from harness import BUILD, LIMIT_S, MLOS, MLOSD, NOBODY, Case, Supervisor, environment, run, waiting
 
 
 class Life(Case):
@@ -23,23 +23,21 @@ class Life(Case):
 
     def test_second_supervisor_is_refused_and_names_the_first(self) -> None:
         watch = self.supervisor()
-        done = subprocess.run([MLOSD, "--socket", watch.socket], capture_output=True, text=True, timeout=LIMIT_S, env=environment())
+        done = run([MLOSD, "--socket", watch.socket], text=True)
         self.assertEqual(done.returncode, 1)
         self.assertIn(str(watch.pid), done.stderr)
         self.assertEqual(watch.get("/api/v1/status")["pid"], watch.pid)
 
     def test_socket_path_that_is_a_symlink_is_refused(self) -> None:
         os.symlink("/dev/null", self.folder / "agent.sock")
-        done = subprocess.run(
-            [MLOSD, "--socket", str(self.folder / "agent.sock")], capture_output=True, text=True, timeout=LIMIT_S, env=environment())
+        done = run([MLOSD, "--socket", str(self.folder / "agent.sock")], text=True)
         self.assertEqual(done.returncode, 1)
         self.assertIn("symbolic link", done.stderr)
         self.assertTrue(os.path.islink(self.folder / "agent.sock"))
 
     def test_file_that_is_no_socket_is_refused_and_kept(self) -> None:
         (self.folder / "control.sock").write_text("precious")
-        done = subprocess.run(
-            [MLOSD, "--socket", str(self.folder / "agent.sock")], capture_output=True, text=True, timeout=LIMIT_S, env=environment())
+        done = run([MLOSD, "--socket", str(self.folder / "agent.sock")], text=True)
         self.assertEqual(done.returncode, 1)
         self.assertEqual((self.folder / "control.sock").read_text(), "precious")
 
@@ -49,14 +47,13 @@ class Life(Case):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as other:
             other.bind(path)
         os.chown(path, 65534, 65534)
-        done = subprocess.run([MLOSD, "--socket", path], capture_output=True, text=True, timeout=LIMIT_S, env=environment())
+        done = run([MLOSD, "--socket", path], text=True)
         self.assertEqual(done.returncode, 1)
         self.assertIn("belongs to user 65534", done.stderr)
 
     def test_folder_others_may_write_is_refused(self) -> None:
         os.chmod(self.folder, 0o777)
-        done = subprocess.run(
-            [MLOSD, "--socket", str(self.folder / "agent.sock")], capture_output=True, text=True, timeout=LIMIT_S, env=environment())
+        done = run([MLOSD, "--socket", str(self.folder / "agent.sock")], text=True)
         self.assertEqual(done.returncode, 1)
         self.assertIn("chmod go-w", done.stderr)
 
@@ -111,7 +108,8 @@ class Life(Case):
         program.go()
         self.assertEqual(program.line(), "done")
         self.assertEqual(program.end(), 0)
-        until("its end", lambda: watch.row(program.pid) is None)
+        watch.await_event(program.pid, "exited")
+        self.assertIsNone(watch.row(program.pid))
 
     def test_idle_program_that_was_there_first_is_listed(self) -> None:
         path = str(self.folder / "agent.sock")
@@ -127,8 +125,7 @@ class Life(Case):
 
     def test_second_supervisor_in_the_folder_is_refused(self) -> None:
         watch = self.supervisor()
-        done = subprocess.run(
-            [MLOSD, "--socket", str(self.folder / "other.sock")], capture_output=True, text=True, timeout=LIMIT_S, env=environment())
+        done = run([MLOSD, "--socket", str(self.folder / "other.sock")], text=True)
         self.assertEqual(done.returncode, 1)
         self.assertIn(str(watch.pid), done.stderr)
         self.assertEqual(watch.get("/api/v1/status")["pid"], watch.pid)
@@ -151,7 +148,7 @@ class Life(Case):
             except OSError:
                 continue
             silent.append(made)
-        until("the complaint", lambda: "cannot accept agents" in watch.log.read_text())
+        watch.await_log("cannot accept agents")
         before = ticks()
         # Three times the limit for a HELLO would be over the pause many times; the silent ones' ends are the events waited for.
         for made in silent[:2]:
@@ -181,7 +178,7 @@ exec {MLOSD} --socket {self.folder}/agent.sock --log-file {disk}/log --log-level
             ["unshare", "-m", "bash", "-c", script, "bash", str(write_end)], pass_fds=[write_end], env=environment(),
             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
         os.close(write_end)
-        self.addCleanup(process.wait, LIMIT_S)
+        self.addCleanup(waiting.finish, process, LIMIT_S)
         self.addCleanup(process.terminate)
         with os.fdopen(read_end, "rb") as ready:
             if ready.read() != b"1":
@@ -216,18 +213,17 @@ exec {MLOSD} --socket {self.folder}/agent.sock --log-file {disk}/log --log-level
         self.assertIn("mlos.yaml:2", interval())
         config.write_text("observe:\n  interval: 45\n")
         os.kill(watch.pid, signal.SIGHUP)
-        until("the new interval", lambda: "45" in interval())
+        watch.await_log("configuration read again")
+        self.assertIn("45", interval())
         config.write_text("observe:\n  intervall: 50\n")
         os.kill(watch.pid, signal.SIGHUP)
-        until("the refusal in the log", lambda: "intervall" in watch.log.read_text())
+        watch.await_log("intervall")
         self.assertIn("45", interval())
 
     def test_unknown_key_names_line_column_and_the_nearest(self) -> None:
         config = self.folder / "mlos.yaml"
         config.write_text("log:\n  levle: debug\n")
-        done = subprocess.run(
-            [MLOSD, "--socket", str(self.folder / "agent.sock"), "--config", str(config)], capture_output=True, text=True,
-            timeout=LIMIT_S, env=environment())
+        done = run([MLOSD, "--socket", str(self.folder / "agent.sock"), "--config", str(config)], text=True)
         self.assertEqual(done.returncode, 1)
         self.assertIn("mlos.yaml:2:3", done.stderr)
         self.assertIn("log.level", done.stderr)
@@ -235,13 +231,14 @@ exec {MLOSD} --socket {self.folder}/agent.sock --log-file {disk}/log --log-level
     def test_log_is_json_lines_and_is_opened_anew(self) -> None:
         log = self.folder / "own.log"
         watch = self.supervisor("--log-file", str(log), "--log-level", "debug")
-        until("a first line", lambda: log.exists() and log.read_text())
+        waiting.await_change(self.folder, "a first line", lambda: log.exists() and log.read_text().endswith("\n"), LIMIT_S)
         for line in log.read_text().splitlines():
             entry = json.loads(line)
             self.assertLessEqual({"time", "level", "logger", "message"}, entry.keys())
         os.rename(log, self.folder / "own.log.1")
         os.kill(watch.pid, signal.SIGHUP)
-        until("a line in the new file", lambda: log.exists() and "configuration read again" in log.read_text())
+        waiting.await_change(
+            self.folder, "a line in the new file", lambda: log.exists() and "configuration read again" in log.read_text(), LIMIT_S)
 
     def test_service_manager_hears_ready_watchdog_and_stopping(self) -> None:
         path = str(self.folder / "notify")
@@ -258,8 +255,7 @@ exec {MLOSD} --socket {self.folder}/agent.sock --log-file {disk}/log --log-level
                 heard += notify.recv(4096).decode() + "\n"
 
     def test_command_line_without_supervisor_says_so(self) -> None:
-        done = subprocess.run(
-            [MLOS, "ps", "--socket", str(self.folder / "agent.sock")], capture_output=True, text=True, timeout=LIMIT_S, env=environment())
+        done = run([MLOS, "ps", "--socket", str(self.folder / "agent.sock")], text=True)
         self.assertEqual(done.returncode, 3)
         self.assertIn("mlosd", done.stderr)
 
@@ -267,12 +263,15 @@ exec {MLOSD} --socket {self.folder}/agent.sock --log-file {disk}/log --log-level
         watch = self.supervisor()
         follower = subprocess.Popen(
             [MLOS, "events", "--follow", "--socket", watch.socket], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+        self.addCleanup(follower.stdout.close)
+        self.addCleanup(follower.stderr.close)
         program = self.program(watch.socket, "checkpoint('up')")
         program.line()
-        self.assertIn(b"attached", follower.stdout.readline())
+        self.assertIn("attached", waiting.Lines(follower.stdout.fileno()).next("the attachment", LIMIT_S))
         self.assertEqual(watch.stop(), 0)
-        _, errors = follower.communicate(timeout=LIMIT_S)
-        self.assertNotEqual(follower.returncode, 0)
+        errors = bytearray()
+        takers = {follower.stdout.fileno(): lambda _: None, follower.stderr.fileno(): errors.extend}
+        self.assertNotEqual(waiting.drain(follower, takers, LIMIT_S), 0)
         self.assertTrue(errors)
 
 
@@ -295,10 +294,10 @@ class OtherUsers(Case):
         path = str(self.folder / "agent.sock")
         read_end, write_end = os.pipe()
         process = subprocess.Popen(
-            [self.mlosd, "--socket", path, "--ready-fd", str(write_end)], pass_fds=[write_end], user=65534, group=65534, extra_groups=[],
+            [self.mlosd, "--socket", path, "--ready-fd", str(write_end)], pass_fds=[write_end], **NOBODY,
             stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
         os.close(write_end)
-        self.addCleanup(process.wait, LIMIT_S)
+        self.addCleanup(waiting.finish, process, LIMIT_S)
         self.addCleanup(process.terminate)
         with os.fdopen(read_end, "rb") as ready:
             self.assertEqual(ready.read(), b"1")
@@ -306,9 +305,7 @@ class OtherUsers(Case):
 
     def test_a_process_it_may_not_read_is_refused_with_the_reason(self) -> None:
         path = self.as_nobody()
-        done = subprocess.run(
-            [self.mlos, "adopt", "--socket", path, str(os.getpid())], capture_output=True, text=True, timeout=LIMIT_S, env=environment(),
-            user=65534, group=65534, extra_groups=[])
+        done = run([self.mlos, "adopt", "--socket", path, str(os.getpid())], text=True, **NOBODY)
         self.assertEqual(done.returncode, 4, done.stderr)
         self.assertTrue(done.stderr)
 
@@ -316,16 +313,12 @@ class OtherUsers(Case):
         path = self.as_nobody()
         program = self.program(path, "x=[bytearray(100) for _ in range(100000)]\ncheckpoint('up')")
         program.line()
-        done = subprocess.run(
-            [self.mlos, "ps", "--json", "--socket", path], capture_output=True, text=True, timeout=LIMIT_S, env=environment(),
-            user=65534, group=65534, extra_groups=[])
+        done = run([self.mlos, "ps", "--json", "--socket", path], text=True, **NOBODY)
         self.assertEqual(json.loads(done.stdout)["processes"], [])
 
     def test_its_programs_are_watched(self) -> None:
         path = self.as_nobody()
-        done = subprocess.run(
-            [self.mlos, "run", "--socket", path, "--", self.mlos, "ps", "--json", "--socket", path], capture_output=True, text=True,
-            timeout=LIMIT_S, env=environment(), user=65534, group=65534, extra_groups=[])
+        done = run([self.mlos, "run", "--socket", path, "--", self.mlos, "ps", "--json", "--socket", path], text=True, **NOBODY)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual([(p["name"], p["source"]) for p in json.loads(done.stdout)["processes"]], [("mlos", "agent")])
 
