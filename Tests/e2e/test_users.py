@@ -136,7 +136,7 @@ class Users(Case):
         self.assertEqual((rights["."], rights["agent.sock"]), (0o755, 0o666))
         self.assertEqual(rights["control.sock"] & 0o077, 0)
 
-    def test_flood_by_one_user_keeps_no_agent_out_of_that_user_or_another(self) -> None:
+    def test_silent_connections_of_one_user_without_end_keep_out_no_agent_of_anyone(self) -> None:
         watch = self.system_service()
         flood = self.flood(watch.socket, 400)
         self.await_ends(flood)

@@ -85,15 +85,17 @@ def run(
         assert len(input) <= PIPE_BYTES
         options["stdin"] = subprocess.PIPE
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as process:
+        output, errors = bytearray(), bytearray()
         try:
             if input is not None:
                 with contextlib.suppress(BrokenPipeError):
                     process.stdin.write(input)
                     process.stdin.close()
-            output, errors = bytearray(), bytearray()
             status = drain(process, {process.stdout.fileno(): output.extend, process.stderr.fileno(): errors.extend}, limit)
-        except BaseException:
+        except BaseException as problem:
             process.kill()
+            if isinstance(problem, subprocess.TimeoutExpired):
+                problem.output, problem.stderr = bytes(output), bytes(errors)
             raise
     if text:
         return subprocess.CompletedProcess(command, status, output.decode(), errors.decode())
