@@ -49,8 +49,12 @@ def run(command: list, limit: float = LIMIT_S, **options) -> subprocess.Complete
 class Supervisor:
     """An mlosd on sockets in a folder of its own."""
 
-    def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, binary: str = MLOSD, user: dict | None = None, **variables: str
+    ) -> None:
         self.folder = folder
+        self.binary = binary
+        self.user = user or {}
         self.socket = str(folder / "agent.sock")
         self.control = str(folder / "control.sock")
         self.arguments = arguments
@@ -63,9 +67,9 @@ class Supervisor:
         read_end, write_end = os.pipe()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [MLOSD, "--socket", self.socket, "--ready-fd", str(write_end), *self.arguments],
+                [self.binary, "--socket", self.socket, "--ready-fd", str(write_end), *self.arguments],
                 pass_fds=[write_end], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=environment(**self.variables))
+                env=environment(**self.variables), **self.user)
         os.close(write_end)
         with os.fdopen(read_end, "rb") as ready:
             if not waiting.readable([read_end], LIMIT_S) or ready.read() != b"1":

@@ -56,19 +56,11 @@ class Users(Case):
             shutil.copy(BUILD / name, cls.binaries)
         cls.mlos, cls.mlosd = f"{cls.binaries}/mlos", f"{cls.binaries}/mlosd"
 
-    def as_nobody(self) -> str:
-        os.chown(self.folder, 65534, 65534)
-        path = str(self.folder / "agent.sock")
-        read_end, write_end = os.pipe()
-        process = subprocess.Popen(
-            [self.mlosd, "--socket", path, "--ready-fd", str(write_end)], pass_fds=[write_end], **NOBODY,
-            stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
-        os.close(write_end)
-        self.addCleanup(waiting.finish, process, LIMIT_S)
-        self.addCleanup(process.terminate)
-        with os.fdopen(read_end, "rb") as ready:
-            self.assertEqual(ready.read(), b"1")
-        return path
+    def as_nobody(self) -> Supervisor:
+        os.chown(self.folder, NOBODY["user"], NOBODY["group"])
+        watch = Supervisor(self.folder, binary=self.mlosd, user=NOBODY)
+        self.addCleanup(watch.stop)
+        return watch
 
     def system_service(self) -> Supervisor:
         """As root under /run: for every user of the machine."""
@@ -88,8 +80,8 @@ class Users(Case):
             try:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (number + 100, number + 100))
                 os.setgroups([])
-                os.setresgid(65534, 65534, 65534)
-                os.setresuid(65534, 65534, 65534)
+                os.setresgid(NOBODY["group"], NOBODY["group"], NOBODY["group"])
+                os.setresuid(NOBODY["user"], NOBODY["user"], NOBODY["user"])
                 keep_connecting(path, number, write_end)
             finally:
                 os._exit(1)
@@ -111,24 +103,28 @@ class Users(Case):
         self.assertTrue(os.read(flood, 1), "the flood goes on")
 
     def test_a_process_it_may_not_read_is_refused_with_the_reason(self) -> None:
-        path = self.as_nobody()
+        path = self.as_nobody().socket
         done = run([self.mlos, "adopt", "--socket", path, str(os.getpid())], text=True, **NOBODY)
         self.assertEqual(done.returncode, 4, done.stderr)
         self.assertTrue(done.stderr)
 
     def test_roots_programs_do_not_obey_it(self) -> None:
-        path = self.as_nobody()
+        path = self.as_nobody().socket
         program = self.program(path, "x=[bytearray(100) for _ in range(100000)]\ncheckpoint('up')")
         program.line()
         done = run([self.mlos, "ps", "--json", "--socket", path], text=True, **NOBODY)
         self.assertEqual(json.loads(done.stdout)["processes"], [])
 
     def test_its_programs_are_watched(self) -> None:
-        path = self.as_nobody()
-        done = run(
-            [self.mlos, "run", "--socket", path, "--", self.mlos, "ps", "--json", "--socket", path], text=True, **NOBODY)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual([(p["name"], p["source"]) for p in json.loads(done.stdout)["processes"]], [("mlos", "agent")])
+        watch = self.as_nobody()
+        command = [self.mlos, "run", "--socket", watch.socket, "--", "sh", "-c", "echo $$; read line"]
+        with subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(), **NOBODY) as program:
+            assert program.stdin and program.stdout
+            row = watch.wait_for(int(waiting.Lines(program.stdout.fileno()).next("its PID", LIMIT_S)))
+            self.assertEqual((row["name"], row["user"]), ("sh", NOBODY["user"]))
+            program.stdin.close()
+            self.assertEqual(waiting.finish(program, LIMIT_S), 1)
 
     def test_system_service_lets_every_user_in_and_only_root_control(self) -> None:
         folder = self.system_service().folder
