@@ -264,7 +264,10 @@ exec {MLOSD} --socket {self.folder}/agent.sock --log-file {disk}/log --log-level
         self.addCleanup(follower.stderr.close)
         program = self.program(watch.socket, "checkpoint('up')")
         program.line()
-        self.assertIn("attached", waiting.Lines(follower.stdout.fileno()).next("the attachment", LIMIT_S))
+        lines = waiting.Lines(follower.stdout.fileno())
+        # The supervisor's first look round may have found it before its agent connected.
+        while "attached" not in lines.next("the attachment", LIMIT_S):
+            pass
         self.assertEqual(watch.stop(), 0)
         errors = bytearray()
         takers = {follower.stdout.fileno(): lambda _: None, follower.stderr.fileno(): errors.extend}
