@@ -216,8 +216,15 @@ class Case(unittest.TestCase):
     maxDiff = None
 
     def setUp(self) -> None:
+        began = time.monotonic()
+        self.addCleanup(lambda: self.tell_duration(time.monotonic() - began))
         self.folder = Path(tempfile.mkdtemp(prefix="mlos-e2e-"))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def tell_duration(self, seconds: float) -> None:
+        """The runner prints it: a passing test that took as long as a limit may have waited for something that never came."""
+        if seconds > LIMIT_S / 3:
+            print(f"slow: {self.id()} took {seconds:.0f} s", file=sys.stderr)
 
     def supervisor(self, *arguments: str, **variables: str) -> Supervisor:
         made = Supervisor(self.folder, *arguments, **variables)
