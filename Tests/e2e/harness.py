@@ -29,7 +29,7 @@ PYTHON = os.environ.get("MLOS_TEST_PYTHON", sys.executable)
 
 # Generous: a limit is for a hang, never for a measurement, on two busy cores.
 LIMIT_S = 60.0
-# The longest that a question for events is held back in one go: below LIMIT_S, which ends a connection that says nothing.
+# The longest that a question for events is held back in one go: below LIMIT_S, which ends a silent connection.
 HELD_S = 30.0
 # Keyword arguments for subprocess that make root's child an ordinary user.
 NOBODY: dict = {"user": 65534, "group": 65534, "extra_groups": []}
@@ -222,7 +222,7 @@ class Case(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
 
     def tell_duration(self, seconds: float) -> None:
-        """The runner prints it: a passing test that took as long as a limit may have waited for something that never came."""
+        """For the runner to print: a passing test of this length may have waited for something that never came."""
         if seconds > LIMIT_S / 3:
             print(f"slow: {self.id()} took {seconds:.0f} s", file=sys.stderr)
 

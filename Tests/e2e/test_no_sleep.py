@@ -38,7 +38,8 @@ CAUGHT = {
         "tail -f --pid=1 log",
     ],
     "a.c": [
-        "usleep(10);", "nanosleep(&time, NULL);", "poll(NULL, 0, 10);", "ppoll(NULL, 0, &t, NULL);", "select(0, NULL, NULL, NULL, &t);",
+        "usleep(10);", "nanosleep(&time, NULL);", "poll(NULL, 0, 10);", "ppoll(NULL, 0, &t, NULL);",
+        "select(0, NULL, NULL, NULL, &t);",
         "while (!flag);", "while (!flag) {}", "while (!flag) sched_yield();",
     ],
     "a.swift": [

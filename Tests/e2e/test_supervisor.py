@@ -228,14 +228,16 @@ exec {MLOSD} --socket {self.folder}/agent.sock --log-file {disk}/log --log-level
     def test_log_is_json_lines_and_is_opened_anew(self) -> None:
         log = self.folder / "own.log"
         watch = self.supervisor("--log-file", str(log), "--log-level", "debug")
-        waiting.await_change(self.folder, "a first line", lambda: log.exists() and log.read_text().endswith("\n"), LIMIT_S)
+        waiting.await_change(
+            self.folder, "a first line", lambda: log.exists() and log.read_text().endswith("\n"), LIMIT_S)
         for line in log.read_text().splitlines():
             entry = json.loads(line)
             self.assertLessEqual({"time", "level", "logger", "message"}, entry.keys())
         os.rename(log, self.folder / "own.log.1")
         os.kill(watch.pid, signal.SIGHUP)
         waiting.await_change(
-            self.folder, "a line in the new file", lambda: log.exists() and "configuration read again" in log.read_text(), LIMIT_S)
+            self.folder, "a line in the new file",
+            lambda: log.exists() and "configuration read again" in log.read_text(), LIMIT_S)
 
     def test_service_manager_hears_ready_watchdog_and_stopping(self) -> None:
         path = str(self.folder / "notify")
@@ -297,8 +299,8 @@ class Api(Case):
                 self.assertTrue(answer["error"]["message"])
 
     def answer_to(self, path: str, garbage: bytes) -> bytes:
-        """Sends as much as is taken, and reads meanwhile: the answer comes before the end of what is too long, and then the rest
-        is not taken any more."""
+        """Sends as much as is taken, and reads meanwhile: the answer comes before the end of what is too long, and then
+        the rest is not taken any more."""
         said = b""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(path)

@@ -21,7 +21,7 @@ ANOTHER = NOBODY | {"user": 65533, "group": 65533}
 
 
 def keep_connecting(path: str, number: int, ends: int) -> None:
-    """A flood: that many connections which say nothing, each replaced as soon as it is ended; a byte to `ends` for each."""
+    """A flood: so many connections that say nothing, each replaced as soon as it is ended; a byte to `ends` for each."""
     poll = select.poll()
     silent: dict[int, socket.socket] = {}
 
@@ -72,7 +72,7 @@ class Users(Case):
         return watch
 
     def flood(self, path: str, number: int) -> int:
-        """A child of user NOBODY that floods; the pipe that tells of the ends. Forked only: NOBODY may not read this Python."""
+        """A child of user NOBODY that floods; the pipe that tells of the ends. Only forked: NOBODY may not run this Python."""
         read_end, write_end = os.pipe()
         os.set_blocking(write_end, False)
         child = os.fork()

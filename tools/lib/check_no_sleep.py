@@ -1,11 +1,11 @@
-"""Prints the lines where a test lets time pass instead of awaiting an event: sleeps, and what only looks like something else.
+"""Prints the lines where a test lets time pass instead of awaiting an event: sleeps, in disguise or not.
 
     git ls-files Tests | python3 check_no_sleep.py
 
-Disguises: a poll or select on nothing, or with a limit under a second; an event nobody sets; a loop that does nothing but ask; and the
-standard library's Popen.wait, communicate and run with a limit, which look again every few milliseconds (tools/lib/waiting.py
-blocks instead). A program under test that must idle says why on the line: `sleeps: ...`. Lines known and not mended yet are in
-pauses.txt beside this file: path, the line, reason, with tabs between.
+Disguises: a poll or select on nothing, or with a limit under a second; an event nobody sets; a loop that does nothing but
+ask; and the standard library's Popen.wait, communicate and run with a limit, which look again every few milliseconds
+(tools/lib/waiting.py blocks instead). A program under test that must idle says why on the line: `sleeps: ...`. Lines known
+and not mended yet are in pauses.txt beside this file: path, the line, reason, with tabs between.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ C_LIKE = [
     (r"\b(u|nano|clock_nano)?(sleep|sleep_for|sleep_until)\s*\(", "sleep"),
     (r"\bp?poll\s*\(\s*(NULL|nullptr|nil|0)\s*,", "poll on nothing"),
     (r"\bp?select\s*\(\s*0\s*,", "select on nothing"),
-    (r"^(?!.*\}\s*while).*\bwhile\s*\((?!.*\b(read|recv|accept|wait\w*)\s*\().*\)\s*(;|\{\s*\})\s*(//.*|/\*.*)?$", "loop that only asks"),
+    # Not the end of a do-while, and not one whose condition blocks.
+    (r"^(?!.*\}\s*while).*\bwhile\s*\((?!.*\b(read|recv|accept|wait\w*)\s*\().*\)\s*(;|\{\s*\})\s*(//.*|/\*.*)?$",
+     "loop that only asks"),
     (r"\b(sched_yield|pthread_yield)\s*\(", "yield: a loop that only asks"),
 ]
 SWIFT = [
@@ -88,9 +90,10 @@ def python(text: str, path: str = "text") -> Iterator[Finding]:
     methods = methods_called(tree)
     pollers = names_given(tree, {"poll", "epoll", "DefaultSelector", "PollSelector", "EpollSelector"})
     # Somebody lets those that wait go on, in this file.
+    releases = ("set", "notify", "notify_all", "release")
     released = {
-        name for name in names_given(tree, {"Event", "Condition", "Barrier", "Semaphore"})
-        if any((name, method) in methods for method in ("set", "notify", "notify_all", "release")) or f"{name} = Barrier" in text}
+        name for name in names_given(tree, {"Event", "Condition", "Semaphore"})
+        if any((name, method) in methods for method in releases)} | names_given(tree, {"Barrier"})
     for node in ast.walk(tree):
         if isinstance(node, ast.While) and all(isinstance(step, (ast.Pass, ast.Continue)) for step in node.body):
             if not any(BLOCKING.match(called(part)) for part in ast.walk(node.test)):
@@ -112,7 +115,7 @@ def python(text: str, path: str = "text") -> Iterator[Finding]:
         elif name == "sigtimedwait" and node.args and is_nothing(node.args[0]):
             yield node.lineno, "sigtimedwait for nothing"
         elif name == "wait" and limit_of(node) is not None and receiver not in released:
-            yield node.lineno, "wait with a limit: Popen.wait looks again at intervals, an event must be set in this file"
+            yield node.lineno, "wait with a limit: Popen.wait looks again at intervals, an event nobody sets is a pause"
         elif name in LIMITED and any(keyword.arg == "timeout" for keyword in node.keywords):
             yield node.lineno, f"{name} with a limit looks again at intervals"
         elif name == "sched_yield":

@@ -1,7 +1,7 @@
 """Waiting for what happens instead of for time to pass: the end of a process, its output, a change in a folder.
 
-The standard library's Popen.wait, communicate and run look again every few milliseconds as soon as they are given a limit;
-what is here blocks in poll(2) on a pidfd, a pipe or an inotify descriptor. Limits are for hangs: reaching one is an error.
+The standard library's Popen.wait, communicate and run look again every few milliseconds when they are given a limit; what
+is here blocks in poll(2) on a pidfd, a pipe or an inotify descriptor. Limits are for hangs: reaching one is an error.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Overdue(AssertionError):
 
 
 def readable(descriptors: list[int], limit: float | None) -> list[int]:
-    """Those of the descriptors that can be read, are closed or, as a pidfd, ended; none when the limit (seconds) is over."""
+    """Those of the descriptors that can be read, are closed or, as a pidfd, ended; none when the limit, in s, is over."""
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)
@@ -54,8 +54,8 @@ def finish(process: subprocess.Popen, limit: float) -> int:
 
 
 def drain(process: subprocess.Popen, takers: dict[int, Callable[[bytes], object]], limit: float | None = None) -> int:
-    """Hands each piece of output to the taker of its pipe, and ends when the process does: what somebody who inherited a pipe
-    may write later is not waited for."""
+    """Hands each piece of output to the taker of its pipe, and ends when the process does: what somebody who inherited a
+    pipe may write later is not waited for."""
     end = None if limit is None else time.monotonic() + limit
     open_pipes = set(takers)
     with pidfd_of(process.pid) as pidfd:
@@ -80,7 +80,7 @@ def drain(process: subprocess.Popen, takers: dict[int, Callable[[bytes], object]
 def run(
     command: list, limit: float, *, input: bytes | None = None, text: bool = False, **options
 ) -> subprocess.CompletedProcess:
-    """subprocess.run with captured output and no polling; kills the command when the limit is over and raises TimeoutExpired."""
+    """subprocess.run with captured output, without polling; kills the command when the limit, in seconds, is over."""
     if input is not None:
         assert len(input) <= PIPE_BYTES
         options["stdin"] = subprocess.PIPE
@@ -91,7 +91,8 @@ def run(
                 with contextlib.suppress(BrokenPipeError):
                     process.stdin.write(input)
                     process.stdin.close()
-            status = drain(process, {process.stdout.fileno(): output.extend, process.stderr.fileno(): errors.extend}, limit)
+            takers = {process.stdout.fileno(): output.extend, process.stderr.fileno(): errors.extend}
+            status = drain(process, takers, limit)
         except BaseException as problem:
             process.kill()
             if isinstance(problem, subprocess.TimeoutExpired):
@@ -123,7 +124,7 @@ class Lines:
 
 
 def await_change(folder: Path, what: str, probe: Callable[[], object], limit: float) -> object:
-    """Asks `probe` now, and again after every change in the folder: names that come and go, files in it that are written."""
+    """Asks `probe` now, and again after every change in the folder: names that come and go, files that are written."""
     libc = ctypes.CDLL(None, use_errno=True)
     descriptor = libc.inotify_init1(os.O_CLOEXEC)
     if descriptor < 0:
