@@ -21,7 +21,7 @@ ANOTHER = NOBODY | {"user": 65533, "group": 65533}
 
 
 def keep_connecting(path: str, number: int, ends: int) -> None:
-    """A flood: so many connections that say nothing, each replaced as soon as it is ended; a byte to `ends` for each."""
+    """A flood: connections that say nothing, each replaced as soon as it is ended; a byte to `ends` for each."""
     poll = select.poll()
     silent: dict[int, socket.socket] = {}
 
@@ -72,7 +72,7 @@ class Users(Case):
         return watch
 
     def flood(self, path: str, number: int) -> int:
-        """A child of user NOBODY that floods; the pipe that tells of the ends. Only forked: NOBODY may not run this Python."""
+        """A child of user NOBODY that floods; the pipe that tells of ends. Not executed: it may not run this Python."""
         read_end, write_end = os.pipe()
         os.set_blocking(write_end, False)
         child = os.fork()
@@ -147,7 +147,7 @@ class Users(Case):
         for who in ({}, ANOTHER):
             with self.subTest(user=who.get("user", 0)):
                 program = subprocess.Popen(
-                    ["sh", "-c", "read line"], stdin=subprocess.PIPE, env=variables, **who)  # type: ignore[call-overload]
+                    ["sh", "-c", "read line"], stdin=subprocess.PIPE, env=variables, **who)
                 try:
                     self.assertEqual(watch.wait_for(program.pid)["user"], who.get("user", 0))
                 finally:

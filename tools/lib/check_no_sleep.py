@@ -2,10 +2,10 @@
 
     git ls-files Tests | python3 check_no_sleep.py
 
-Disguises: a poll or select on nothing, or with a limit under a second; an event nobody sets; a loop that does nothing but
-ask; and the standard library's Popen.wait, communicate and run with a limit, which look again every few milliseconds
-(tools/lib/waiting.py blocks instead). A program under test that must idle says why on the line: `sleeps: ...`. Lines known
-and not mended yet are in pauses.txt beside this file: path, the line, reason, with tabs between.
+Disguises: a poll or select on nothing, or with a limit under a second; an event nobody sets; a loop that only asks; and
+the standard library's Popen.wait, communicate and run with a limit, which look again every few milliseconds (waiting.py
+blocks instead). A program under test that must idle says why on the line: `sleeps: ...`. Lines known and not mended yet
+are in pauses.txt beside this file: path, the line, reason, with tabs between.
 """
 
 from __future__ import annotations

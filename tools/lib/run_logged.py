@@ -2,8 +2,8 @@
 
     python3 run_logged.py FILE COMMAND...
 
-Ends with the command's exit status, as a shell gives it. A process the command left behind, which still holds its output,
-is not waited for, as a shell's pipe would. SIGTERM and SIGINT are passed on to the command.
+Ends with the command's exit status, as a shell gives it. A process the command left behind, which still holds its
+output, is not waited for, as a shell's pipe would. SIGTERM and SIGINT are passed on to the command.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Waiting for what happens instead of for time to pass: the end of a process, its output, a change in a folder.
 
-The standard library's Popen.wait, communicate and run look again every few milliseconds when they are given a limit; what
-is here blocks in poll(2) on a pidfd, a pipe or an inotify descriptor. Limits are for hangs: reaching one is an error.
+The standard library's Popen.wait, communicate and run look again every few milliseconds when they are given a limit;
+what is here blocks in poll(2) on a pidfd, a pipe or an inotify descriptor. Limits are for hangs: reaching one is an error.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Overdue(AssertionError):
 
 
 def readable(descriptors: list[int], limit: float | None) -> list[int]:
-    """Those of the descriptors that can be read, are closed or, as a pidfd, ended; none when the limit, in s, is over."""
+    """Those of the descriptors that can be read, are closed or, as a pidfd, ended; none after the limit (seconds)."""
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)
@@ -54,8 +54,8 @@ def finish(process: subprocess.Popen, limit: float) -> int:
 
 
 def drain(process: subprocess.Popen, takers: dict[int, Callable[[bytes], object]], limit: float | None = None) -> int:
-    """Hands each piece of output to the taker of its pipe, and ends when the process does: what somebody who inherited a
-    pipe may write later is not waited for."""
+    """Hands each piece of output to the taker of its pipe, and ends when the process does: what somebody who inherited
+    a pipe may write later is not waited for."""
     end = None if limit is None else time.monotonic() + limit
     open_pipes = set(takers)
     with pidfd_of(process.pid) as pidfd:
