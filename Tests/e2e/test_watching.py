@@ -1,8 +1,6 @@
 """A program runs under the agent and is seen: processes, modules, packages, events."""
 
-import ctypes
 import os
-import shutil
 import signal
 import subprocess
 import unittest
