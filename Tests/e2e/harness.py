@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import shutil
 import signal
 import socket
@@ -14,10 +13,14 @@ import sys
 import tempfile
 import time
 import unittest
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools/lib"))
+
+import waiting  # noqa: E402  from tools/lib
+
 BUILD = Path(os.environ.get("MLOS_TEST_BUILD", ROOT / "build"))
 MLOS = str(BUILD / "mlos")
 MLOSD = str(BUILD / "mlosd")
@@ -26,6 +29,10 @@ PYTHON = os.environ.get("MLOS_TEST_PYTHON", sys.executable)
 
 # Generous: a limit is for a hang, never for a measurement, on two busy cores.
 LIMIT_S = 60.0
+# The longest that a question for events is held back in one go: below LIMIT_S, which ends a silent connection.
+HELD_S = 30.0
+# Keyword arguments for subprocess that make root's child an ordinary user.
+NOBODY: dict = {"user": 65534, "group": 65534, "extra_groups": []}
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -34,27 +41,20 @@ def environment(**extra: str) -> dict[str, str]:
     return kept | extra
 
 
-def until(what: str, probe: Callable[[], object], limit: float = LIMIT_S) -> object:
-    """Asks `probe` until it answers something true. Each probe is itself a round trip, so this does not spin."""
-    end = time.monotonic() + limit
-    pause = select.epoll()
-    try:
-        while True:
-            answer = probe()
-            if answer:
-                return answer
-            if time.monotonic() > end:
-                raise AssertionError(f"not within {limit} s: {what}")
-            pause.poll(0.01)
-    finally:
-        pause.close()
+def run(command: list, limit: float = LIMIT_S, **options) -> subprocess.CompletedProcess:
+    """Runs to the end with captured output, in an environment without anything of MLOS's unless told another one."""
+    return waiting.run(command, limit, env=options.pop("env", None) or environment(), **options)
 
 
 class Supervisor:
     """An mlosd on sockets in a folder of its own."""
 
-    def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, binary: str = MLOSD, user: dict | None = None, **variables: str
+    ) -> None:
         self.folder = folder
+        self.binary = binary
+        self.user = user or {}
         self.socket = str(folder / "agent.sock")
         self.control = str(folder / "control.sock")
         self.arguments = arguments
@@ -67,12 +67,12 @@ class Supervisor:
         read_end, write_end = os.pipe()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [MLOSD, "--socket", self.socket, "--ready-fd", str(write_end), *self.arguments],
+                [self.binary, "--socket", self.socket, "--ready-fd", str(write_end), *self.arguments],
                 pass_fds=[write_end], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=environment(**self.variables))
+                env=environment(**self.variables), **self.user)
         os.close(write_end)
         with os.fdopen(read_end, "rb") as ready:
-            if not select.select([ready], [], [], LIMIT_S)[0] or ready.read() != b"1":
+            if not waiting.readable([read_end], LIMIT_S) or ready.read() != b"1":
                 raise AssertionError(f"supervisor did not become ready:\n{self.log.read_text()}")
 
     @property
@@ -84,7 +84,7 @@ class Supervisor:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(LIMIT_S)
+        return waiting.finish(self.process, LIMIT_S)
 
     def get(self, path: str) -> dict:
         status, body = self.request("GET", path)
@@ -115,16 +115,53 @@ class Supervisor:
     def row(self, pid: int) -> dict | None:
         return next((p for p in self.get("/api/v1/processes")["processes"] if p["pid"] == pid), None)
 
+    def events(self, pid: int | None = None, after: int = 0, wait: float = 0) -> dict:
+        """The events after `after`; when there are none, the answer is held back until one comes, `wait` s at most."""
+        only = f"&pid={pid}" if pid else ""
+        return self.get(f"/api/v1/events?after={after}&limit=10000&wait={max(0, min(wait, HELD_S)):.3f}{only}")
+
+    def await_events(self, what: str, enough: Callable[[list[dict]], object], pid: int | None = None) -> list[dict]:
+        """All events so far, of one process or of all, as soon as `enough` says that they suffice."""
+        end = time.monotonic() + LIMIT_S
+        page = self.events(pid)
+        told = page["events"]
+        while not enough(told):
+            if time.monotonic() > end:
+                kinds = [(event["kind"], event["subject"]) for event in told]
+                raise AssertionError(f"not within {LIMIT_S} s: {what}; told were {kinds}")
+            page = self.events(pid, page["next"], end - time.monotonic())
+            told += page["events"]
+        return told
+
+    def await_event(self, pid: int, kind: str, subject: str | None = None) -> dict:
+        def fits(event: dict) -> bool:
+            return event["kind"] == kind and (subject is None or event["subject"] == subject)
+
+        told = self.await_events(f"{kind} {subject or ''} of {pid}", lambda events: any(map(fits, events)), pid)
+        return next(filter(fits, told))
+
+    def await_state(self, what: str, probe: Callable[[], object], pid: int | None = None) -> object:
+        """Asks `probe` now and after every event; only for what changes with an event and never without one."""
+        end = time.monotonic() + LIMIT_S
+        # The place in the history is taken first: an event after it ends the next wait at once.
+        page = self.events(pid)
+        while not (answer := probe()):
+            if time.monotonic() > end:
+                raise AssertionError(f"not within {LIMIT_S} s: {what}")
+            page = self.events(pid, page["next"], end - time.monotonic())
+        return answer
+
     def wait_for(self, pid: int, source: str = "agent") -> dict:
         def listed() -> dict | None:
             row = self.row(pid)
             return row if row and row["source"] == source else None
-        return until(f"process {pid} listed as {source}", listed)  # type: ignore[return-value]
+        return self.await_state(f"process {pid} listed as {source}", listed, pid)  # type: ignore[return-value]
+
+    def await_log(self, words: str) -> None:
+        waiting.await_change(self.log.parent, f"{words!r} in the log", lambda: words in self.log.read_text(), LIMIT_S)
 
     def mlos(self, *arguments: str, check: bool = True, **options) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [MLOS, arguments[0], "--socket", self.socket, *arguments[1:]], capture_output=True, text=True,
-            timeout=LIMIT_S, env=environment(), **options)
+        done = run([MLOS, arguments[0], "--socket", self.socket, *arguments[1:]], text=True, **options)
         if check and done.returncode != 0:
             raise AssertionError(f"mlos {arguments} ended with {done.returncode}: {done.stderr}{done.stdout}")
         return done
@@ -144,21 +181,20 @@ class Program:
             values["MLOS_SOCKET"] = socket_path
         script = "import sys\ndef checkpoint(*words):\n print(*words, flush=True); return sys.stdin.readline().strip()\n" + code
         self.process = subprocess.Popen(
-            [python, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=values)
+            [python, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=values)
+        assert self.process.stdout
+        self.lines = waiting.Lines(self.process.stdout.fileno())
 
     @property
     def pid(self) -> int:
         return self.process.pid
 
     def line(self) -> str:
-        assert self.process.stdout
-        if not select.select([self.process.stdout], [], [], LIMIT_S)[0]:
-            raise AssertionError("the program said nothing")
-        return self.process.stdout.readline().strip()
+        return self.lines.next("a line of the program", LIMIT_S).strip()
 
     def go(self, words: str = "") -> None:
         assert self.process.stdin
-        self.process.stdin.write(words + "\n")
+        self.process.stdin.write(words.encode() + b"\n")
         self.process.stdin.flush()
 
     def end(self) -> int:
@@ -167,7 +203,7 @@ class Program:
                 with contextlib.suppress(OSError):
                     pipe.close()
         try:
-            return self.process.wait(LIMIT_S)
+            return waiting.finish(self.process, LIMIT_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -180,8 +216,15 @@ class Case(unittest.TestCase):
     maxDiff = None
 
     def setUp(self) -> None:
+        began = time.monotonic()
+        self.addCleanup(lambda: self.tell_duration(time.monotonic() - began))
         self.folder = Path(tempfile.mkdtemp(prefix="mlos-e2e-"))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def tell_duration(self, seconds: float) -> None:
+        """For the runner to print: a passing test of this length may have waited for something that never came."""
+        if seconds > LIMIT_S / 3:
+            print(f"slow: {self.id()} took {seconds:.0f} s", file=sys.stderr)
 
     def supervisor(self, *arguments: str, **variables: str) -> Supervisor:
         made = Supervisor(self.folder, *arguments, **variables)
@@ -192,9 +235,3 @@ class Case(unittest.TestCase):
         made = Program(socket_path, code, **options)
         self.addCleanup(made.end)
         return made
-
-
-@contextlib.contextmanager
-def as_nobody() -> Iterator[dict]:
-    """Keyword arguments for subprocess that drop root's rights; empty for an ordinary user."""
-    yield {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}

@@ -1,18 +1,15 @@
 """`mlos doctor` says what this very machine lacks: compared with what the kernel says to the test itself."""
 
 import json
-import subprocess
 import unittest
 from pathlib import Path
 
-from harness import LIMIT_S, MLOS, Case, environment
+from harness import MLOS, Case, run
 
 
 class Doctor(Case):
     def findings(self) -> dict[str, dict]:
-        done = subprocess.run(
-            [MLOS, "doctor", "--json", "--socket", str(self.folder / "agent.sock")], capture_output=True, text=True, timeout=LIMIT_S,
-            env=environment())
+        done = run([MLOS, "doctor", "--json", "--socket", str(self.folder / "agent.sock")], text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
         answer = json.loads(done.stdout)
         self.assertEqual(answer["schema"], "mlos.doctor/1")

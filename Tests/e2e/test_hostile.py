@@ -1,10 +1,11 @@
 """Clients that lie, flood, stall and die: each gets a refusal that is counted, and the supervisor goes on."""
 
 import array
-import ctypes
+import contextlib
 import fcntl
 import os
 import random
+import select
 import signal
 import socket
 import struct
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import unittest
 
-from harness import LIMIT_S, Case, Supervisor, until
+from harness import LIMIT_S, Case, Supervisor
 
 # As CInterpose/abi/include/mlos_abi.h; kept here by hand so that a changed layout is noticed.
 MAGIC = 0x314745535F534F4C
@@ -80,6 +81,22 @@ def answer(connection: socket.socket) -> str:
     if not packet:
         return "end"
     return {2: "welcome", 3: "reject"}[struct.unpack_from("<IHH", packet)[2]]
+
+
+def ends_of(connections: list[socket.socket], number: int) -> set[int]:
+    """Waits until the other side has closed this many of the connections; their descriptors."""
+    poll = select.poll()
+    for connection in connections:
+        poll.register(connection, select.POLLRDHUP)
+    ended: set[int] = set()
+    while len(ended) < number:
+        news = poll.poll(LIMIT_S * 1000)
+        if not news:
+            raise AssertionError(f"{len(ended)} connections ended, not {number}")
+        for descriptor, _ in news:
+            poll.unregister(descriptor)
+            ended.add(descriptor)
+    return ended
 
 
 class Hostile(Case):
@@ -226,7 +243,9 @@ class Hostile(Case):
                     + "os.kill(os.getpid(), signal.SIGKILL)")
             done = subprocess.run([sys.executable, "-c", code, os.path.dirname(__file__), self.watch.socket])
             self.assertEqual(done.returncode, -signal.SIGKILL)
-        until("nobody listed", lambda: not self.watch.get("/api/v1/processes")["processes"])
+        # What came before has been taken when this is answered: the supervisor takes connections in their order.
+        self.refused(b"junk", [])
+        self.watch.await_state("nobody listed", lambda: not self.watch.get("/api/v1/processes")["processes"])
 
     def test_second_hello_and_results_out_of_turn(self) -> None:
         connection = self.accepted(header())
@@ -247,34 +266,45 @@ class Hostile(Case):
                     silent.append(made)
                 except OSError:
                     made.close()
-            until("refusals", lambda: self.counters()["sessions_refused"] >= 200)
+            # The silent ones that were ended for it are closed by the supervisor, which counts them before.
+            ended = ends_of(silent, 200)
+            self.assertGreaterEqual(self.counters()["sessions_refused"], len(ended))
+            # Those that are left are still there and say nothing.
+            self.accepted(header())
         finally:
             for made in silent:
                 made.close()
-
-        def welcome() -> bool:
-            with connect(self.watch.socket) as connection:
-                descriptor = segment(header())
-                send(connection, hello(), [descriptor])
-                os.close(descriptor)
-                return answer(connection) == "welcome"
-
-        until("room for an agent", welcome)
+        self.accepted(header())
 
     def test_stream_of_sessions_leaks_no_descriptor(self) -> None:
-        def descriptors() -> int:
-            return len(os.listdir(f"/proc/{self.watch.pid}/fd"))
+        def descriptors(kind: str) -> int:
+            """Of one kind: files of /proc that the supervisor reads come and go at any time."""
+            targets = []
+            for name in os.listdir(f"/proc/{self.watch.pid}/fd"):
+                with contextlib.suppress(FileNotFoundError):
+                    targets.append(os.readlink(f"/proc/{self.watch.pid}/fd/{name}"))
+            return sum(kind in target for target in targets)
 
-        self.accepted(header()).close()
-        before = descriptors()
+        first = self.accepted(header())
+        before = {kind: descriptors(kind) for kind in ("socket:", "[pidfd]")}
+        first.shutdown(socket.SHUT_WR)
+        self.assertEqual(answer(first), "end")
         for index in range(300):
             connection = connect(self.watch.socket)
             descriptor = segment(header()) if index % 3 else segment(b"")
             send(connection, hello() if index % 2 else b"junk", [descriptor])
-            answer(connection)
+            if answer(connection) == "welcome":
+                connection.shutdown(socket.SHUT_WR)
+            # Answered by the end when the supervisor has closed its side.
+            self.assertEqual(answer(connection), "end")
             os.close(descriptor)
             connection.close()
-        until("descriptors back", lambda: descriptors() <= before)
+        # Its welcome comes after all that was done for those before; it has as many descriptors as the first one had.
+        self.accepted(header())
+        for kind, number in before.items():
+            self.assertLessEqual(descriptors(kind), number, kind)
+        # Its own is closed right after the welcome.
+        self.assertLessEqual(descriptors("/memfd:"), 1)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
 """A program runs under the agent and is seen: processes, modules, packages, events."""
 
-import ctypes
 import os
-import shutil
 import signal
 import subprocess
 import unittest
 from pathlib import Path
 
-from harness import AGENT, MLOS, PYTHON, Case, environment, until
+from harness import AGENT, LIMIT_S, MLOS, PYTHON, Case, environment, run, waiting
 
 
 def smaps_sums(pid: int) -> dict[str, int]:
@@ -68,13 +66,7 @@ checkpoint(info.uordblks + info.hblkhd)
         program = self.program(watch.socket, "import ssl\ncheckpoint('up')")
         program.line()
         watch.wait_for(program.pid)
-
-        def loaded() -> dict | None:
-            modules = {Path(m["path"]).name: m for m in watch.json("modules", str(program.pid))["modules"]}
-            ssl = next((m for name, m in modules.items() if name.startswith("_ssl.")), None)
-            return modules if ssl else None
-
-        modules = until("the ssl module in the table", loaded)
+        modules = {Path(m["path"]).name: m for m in watch.json("modules", str(program.pid))["modules"]}
         ssl = next(m for name, m in modules.items() if name.startswith("_ssl."))
         self.assertEqual(ssl["state"], "loaded")
         libcrypto = next(m for name, m in modules.items() if name.startswith("libcrypto.so"))
@@ -88,7 +80,7 @@ checkpoint(info.uordblks + info.hblkhd)
 
     def test_sums_agree_with_smaps_and_packages_own_the_files(self) -> None:
         watch = self.supervisor()
-        numpy = subprocess.run([PYTHON, "-c", "import numpy"], capture_output=True).returncode == 0
+        numpy = run([PYTHON, "-c", "import numpy"]).returncode == 0
         program = self.program(watch.socket, f"import ssl, json{', numpy' if numpy else ''}\ncheckpoint('up')")
         program.line()
         watch.wait_for(program.pid)
@@ -125,19 +117,14 @@ checkpoint(child)
         program.go()
         child = program.line()
 
-        def told() -> list | None:
-            events = watch.get(f"/api/v1/events?pid={program.pid}")["events"]
+        def told(events: list[dict]) -> bool:
             opened = any(e["kind"] == "dlopen" and "_sqlite3" in (e["subject"] or "") for e in events)
             forked = any(e["kind"] == "fork" and child in (e["detail"] or "") for e in events)
-            return events if opened and forked else None
+            return opened and forked
 
-        until("dlopen and fork in the events", told)
+        watch.await_events("dlopen and fork", told, program.pid)
         program.end()
-
-        def ended() -> bool:
-            return any(e["kind"] == "exited" for e in watch.get(f"/api/v1/events?pid={program.pid}")["events"])
-
-        until("the end in the events", ended)
+        watch.await_event(program.pid, "exited")
         self.assertIsNone(watch.row(program.pid))
         lines = watch.mlos("events", "--pid", str(program.pid)).stdout
         self.assertIn("exited", lines)
@@ -160,12 +147,7 @@ checkpoint('closed')
         watch.wait_for(program.pid)
         program.go()
         program.line()
-
-        def unloaded() -> bool:
-            events = watch.get(f"/api/v1/events?pid={program.pid}")["events"]
-            return any(e["kind"] == "unloaded" and e["subject"] == str(library) for e in events)
-
-        until("the unload in the events", unloaded)
+        watch.await_event(program.pid, "unloaded", str(library))
         rows = [m for m in watch.json("modules", str(program.pid))["modules"] if m["path"] == str(library)]
         self.assertEqual([m["state"] for m in rows], ["unloaded"])
 
@@ -209,7 +191,8 @@ checkpoint('closed')
         self.assertTrue(any(m["soname"] == "libc.so.6" for m in modules))
         self.assertIsNone(modules[0]["dlopen_count"])
         program.end()
-        until("its end", lambda: watch.row(program.pid) is None)
+        watch.await_event(program.pid, "exited")
+        self.assertIsNone(watch.row(program.pid))
 
     def test_adopting_nobody_is_a_clear_error(self) -> None:
         watch = self.supervisor()
@@ -235,18 +218,18 @@ for child in children: os.waitpid(child, 0)
         program = self.program(watch.socket, code)
         children = program.line().split()
         for child in children:
-            until(f"worker {child}", lambda child=child: watch.row(int(child)))
+            watch.await_state(f"worker {child}", lambda child=child: watch.row(int(child)), int(child))
         for _ in children:
             program.go()
-        self.assertEqual(program.process.wait(60), 0)
+        self.assertEqual(waiting.finish(program.process, LIMIT_S), 0)
         for child in children:
-            until(f"end of worker {child}", lambda child=child: watch.row(int(child)) is None)
+            watch.await_event(int(child), "exited")
+            self.assertIsNone(watch.row(int(child)))
 
 
 class Running(Case):
     def run_mlos(self, socket_path: str, *command: str, **options) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            [MLOS, "run", "--socket", socket_path, "--", *command], capture_output=True, timeout=120, env=environment(), **options)
+        return run([MLOS, "run", "--socket", socket_path, "--", *command], **options)
 
     def test_exit_status_and_streams_pass_through(self) -> None:
         watch = self.supervisor()
@@ -268,9 +251,8 @@ class Running(Case):
         other = self.folder / "other.so"
         (self.folder / "other.c").write_text("int other;\n")
         subprocess.run(["cc", "-shared", "-o", str(other), str(self.folder / "other.c")], check=True)
-        done = subprocess.run(
-            [MLOS, "run", "--socket", watch.socket, "--", "sh", "-c", "cat /proc/$$/maps"], capture_output=True, text=True,
-            timeout=120, env=environment(LD_PRELOAD=str(other)))
+        done = run([MLOS, "run", "--socket", watch.socket, "--", "sh", "-c", "cat /proc/$$/maps"], text=True,
+            env=environment(LD_PRELOAD=str(other)))
         self.assertIn(AGENT, done.stdout)
         self.assertIn(str(other), done.stdout)
 
@@ -280,15 +262,15 @@ class Running(Case):
         done = self.run_mlos(path, PYTHON, "-c", script)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn(b"mlos.processes/1", done.stdout)
-        until("the supervisor's end", lambda: not os.path.exists(path))
-        left = [n for n in os.listdir(self.folder) if n.endswith((".sock", ".lock"))]
-        self.assertEqual(left, [])
+        # It is no child of this test: its end is seen by its files, which go with it.
+        waiting.await_change(
+            self.folder, "the supervisor's sockets and lock gone",
+            lambda: not [n for n in os.listdir(self.folder) if n.endswith((".sock", ".lock"))], LIMIT_S)
 
     def test_output_is_the_same_without_a_supervisor(self) -> None:
         command = [PYTHON, "-c", "import os,sys; print(sorted(os.listdir('/proc/self/fd'))); sys.exit(3)"]
-        plain = subprocess.run(command, capture_output=True, env=environment())
-        watched = subprocess.run(
-            command, capture_output=True, env=environment(LD_PRELOAD=AGENT, MLOS_SOCKET=str(self.folder / "none.sock")))
+        plain = run(command)
+        watched = run(command, env=environment(LD_PRELOAD=AGENT, MLOS_SOCKET=str(self.folder / "none.sock")))
         self.assertEqual((plain.returncode, plain.stdout, plain.stderr), (watched.returncode, watched.stdout, watched.stderr))
 
 

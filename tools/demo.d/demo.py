@@ -20,7 +20,7 @@ from typing import Any
 import claims
 import session
 from claims import Smaps, mib
-from session import Failure, Server
+from session import Failure, Server, waiting
 
 COLOURS = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 LONGEST_EXCERPT = 18  # lines shown of one command
@@ -51,9 +51,9 @@ class CommandLine:
         self.directory = directory
 
     def run(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [self.program, *arguments, "--socket", self.socket], env=session.environment(self.directory),
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        done = waiting.run(
+            [self.program, *arguments, "--socket", self.socket], 60, env=session.environment(self.directory),
+            stdin=subprocess.DEVNULL)
         if done.returncode != 0:
             raise Failure(f"mlos {' '.join(arguments)} ended with status {done.returncode}: {done.stderr.decode()[-1000:]}")
         return done.stdout.decode()

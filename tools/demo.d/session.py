@@ -8,7 +8,6 @@ import http.client
 import json
 import os
 import random
-import select
 import signal
 import subprocess
 import sys
@@ -19,6 +18,10 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "lib"))
+
+import waiting  # noqa: E402  from tools/lib
+
 MARKER = "DEMO_OF_MLOS"  # environment variable of everything this run starts; its value is the run's directory
 START_SECONDS = 60  # imports from a cold disk are slow; a server that dies is noticed at once
 STOP_SECONDS = 10
@@ -85,10 +88,9 @@ def await_line(descriptor: int, process: subprocess.Popen[bytes], what: str) -> 
     or the time is over."""
     said = b""
     deadline = time.monotonic() + START_SECONDS
-    pidfd = os.pidfd_open(process.pid)
-    try:
+    with waiting.pidfd_of(process.pid) as pidfd:
         while not said.endswith(b"\n"):
-            ready, _, _ = select.select([descriptor, pidfd], [], [], max(deadline - time.monotonic(), 0))
+            ready = waiting.readable([descriptor, pidfd], deadline - time.monotonic())
             if descriptor in ready:
                 chunk = os.read(descriptor, 4096)
                 said += chunk
@@ -98,11 +100,9 @@ def await_line(descriptor: int, process: subprocess.Popen[bytes], what: str) -> 
                 raise Failure(f"{what} ended with status {process.wait()} before it was ready")
             else:
                 raise Failure(f"{what} was not ready after {START_SECONDS} s")
-    finally:
-        os.close(pidfd)
     if not said:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            raise Failure(f"{what} ended with status {process.wait(1)} before it was ready")
+            raise Failure(f"{what} ended with status {waiting.finish(process, 1)} before it was ready")
         raise Failure(f"{what} closed its end without saying that it is ready")
     return said
 
@@ -174,7 +174,7 @@ def stop(server: Server) -> None:
 
 def wait_or_kill(process: subprocess.Popen[bytes], *others: int) -> int:
     try:
-        return process.wait(STOP_SECONDS)
+        return waiting.finish(process, STOP_SECONDS)
     except subprocess.TimeoutExpired:
         for pid in (*others, process.pid):
             with contextlib.suppress(ProcessLookupError):
