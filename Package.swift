@@ -80,6 +80,7 @@ let package = Package(
       name: "HTTPAPI",
       dependencies: [
         "Model", "Wire", "Supervisor", .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -113,6 +114,7 @@ let package = Package(
 
     // Tests mirror the sources.
     .testTarget(name: "AgentCoreTests", dependencies: ["AgentCoreHosted", "CAgentABI"], swiftSettings: strict),
+    .testTarget(name: "SocketAPITests", dependencies: ["SocketAPI"], swiftSettings: strict),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Model"], swiftSettings: strict),
     .testTarget(name: "WireTests", dependencies: ["Wire", "Model"], swiftSettings: strict),
     .testTarget(

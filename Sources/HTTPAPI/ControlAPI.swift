@@ -1,5 +1,7 @@
 import Hummingbird
+import HummingbirdCore
 import Logging
+import NIOCore
 import Supervisor
 import Wire
 
@@ -27,6 +29,10 @@ public struct ControlAPI: Sendable {
   /// 60 s: longer waits look like a hang to proxies and people.
   static let longestWait = 60.0
   static let eventLimit = 10_000
+  /// More wait in the socket's backlog.
+  static let connectionLimit = 512
+  /// 30 s: how long a connection may send nothing while the server waits for a request, or for the rest of one.
+  static let idleTimeout = TimeAmount.seconds(30)
 
   let commands: any SupervisorCommands
   let facts: ServiceFacts
@@ -50,7 +56,10 @@ public struct ControlAPI: Sendable {
     socketPath: String, logger: Logger, onListening: @escaping @Sendable () -> Void
   ) -> some ApplicationProtocol {
     Application(
-      router: router(), configuration: .init(address: .unixDomainSocket(path: socketPath), serverName: "mlosd"),
+      router: router(), server: .http1(configuration: .init(idleTimeout: Self.idleTimeout)),
+      configuration: .init(
+        address: .unixDomainSocket(path: socketPath), serverName: "mlosd",
+        availableConnectionsDelegate: MaximumAvailableConnections(Self.connectionLimit)),
       onServerRunning: { _ in onListening() }, logger: logger)
   }
 

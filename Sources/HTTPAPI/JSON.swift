@@ -19,6 +19,10 @@ enum JSON {
       body = try await request.body.collect(upTo: limit)
     } catch is NIOTooManyBytesError {
       throw APIError(.contentTooLarge, "too_large", "body is larger than \(limit) bytes (http.limit.body)")
+    } catch is CancellationError {
+      throw CancellationError()
+    } catch {
+      throw APIError(.badRequest, "invalid_request", "the body ended before it was whole")
     }
     do {
       return try Coding.decoder().decode(type, from: Data(body.readableBytesView))

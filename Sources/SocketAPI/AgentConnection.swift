@@ -17,16 +17,30 @@ struct AgentConnection {
   let user: UInt32
   var state: State
 
-  /// Accepts one connection; nil when there is none, or its peer cannot be told for sure.
-  static func accept(from listener: Int32, deadline: UInt64) -> AcceptOutcome {
+  /// Accepts one connection.
+  ///
+  /// - Parameters:
+  ///   - highest: The descriptor from which on the process counts as out of descriptors: the rest is for its own work.
+  ///   - isWelcome: Asked before anything is spent on a connection, with the user.
+  static func accept(
+    from listener: Int32, deadline: UInt64, highest: Int32, isWelcome: (UInt32) -> Bool
+  ) -> AcceptOutcome {
     let descriptor = mlos_linux_accept(listener)
     guard descriptor >= 0 else { return errno == EAGAIN ? .none : .failed(errno) }
+    guard descriptor < highest else {
+      close(descriptor)
+      return .failed(EMFILE)
+    }
     var pid: pid_t = 0
     var user: uid_t = 0
     var group: gid_t = 0
     guard mlos_linux_peer_credentials(descriptor, &pid, &user, &group) == 0, pid > 0 else {
       close(descriptor)
       return .unidentified
+    }
+    guard isWelcome(user) else {
+      close(descriptor)
+      return .unwelcome
     }
     var pidfd = mlos_linux_peer_pidfd(descriptor)
     if pidfd < 0 {
@@ -50,7 +64,9 @@ struct AgentConnection {
   enum AcceptOutcome {
     case connection(AgentConnection)
     case none
+    /// Its peer cannot be told for sure.
     case unidentified
+    case unwelcome
     case failed(Int32)
   }
 

@@ -25,6 +25,11 @@ public final class AgentListener: @unchecked Sendable {
   /// Sockets of one user whose HELLO is outstanding, at most. One more ends that user's oldest: agents say HELLO at once, so a
   /// flood of silent connections costs this many descriptors and keeps no agent out, of that user or another.
   static let pendingLimit = 64
+  /// Accepted in one turn, at most: a flood must not keep the turns of those that are connected from coming.
+  static let acceptedAtOnce = 256
+  /// Descriptors kept free for the supervisor's own reading and answering. Dispatch, which runs Swift's concurrency, ends the
+  /// process when it cannot open a file of /proc.
+  static let reserve: Int32 = 64
   /// 1 s: how long nothing is accepted after the descriptors ran out; the socket's backlog and the agents wait meanwhile.
   static let acceptPause: UInt64 = 1_000_000_000
   /// 60 s: a shortage that lasts is said again this often.
@@ -38,6 +43,9 @@ public final class AgentListener: @unchecked Sendable {
   private var connections: [UInt64: AgentConnection] = [:]
   /// Connections without a HELLO by user, oldest first.
   private var pending: [UInt32: [UInt64]] = [:]
+  /// What each user may still connect; those with a whole budget are not listed.
+  private var budgets: [UInt32: ConnectionBudget] = [:]
+  private let highestDescriptor: Int32
   /// When to accept again after a shortage; nil while accepting.
   private var resumeAt: UInt64?
   private var nextComplaint: UInt64 = 0
@@ -52,6 +60,7 @@ public final class AgentListener: @unchecked Sendable {
     self.admission = admission
     self.sink = sink
     self.logger = logger
+    highestDescriptor = Self.highestDescriptor()
     loop = try EventLoop()
     try loop.add(listener, token: Token.listener)
   }
@@ -109,12 +118,35 @@ public final class AgentListener: @unchecked Sendable {
     }
   }
 
+  private static func highestDescriptor() -> Int32 {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return .max }
+    let highest = Int32(clamping: limit.rlim_cur)
+    // With a limit as low as this there is nothing to share: half each.
+    return max(highest / 2, highest - reserve)
+  }
+
+  private func spend(_ user: UInt32, at now: UInt64) -> Bool {
+    var budget = budgets[user] ?? ConnectionBudget(at: now)
+    let isWelcome = budget.take(at: now)
+    budgets[user] = budget
+    return isWelcome
+  }
+
   private func acceptAll() {
     guard resumeAt == nil else { return }
-    while true {
-      switch AgentConnection.accept(from: listener, deadline: monotonicNanoseconds() + Self.helloLimit) {
+    let now = monotonicNanoseconds()
+    // Who can make a million users is root; forgetting is still cheap.
+    if budgets.count > 64 { budgets = budgets.filter { !$0.value.isFull(at: now) } }
+    var unwelcome = 0
+    defer { if unwelcome > 0 { sink.refused(.session, count: unwelcome) } }
+    for _ in 0..<Self.acceptedAtOnce {
+      let outcome = AgentConnection.accept(
+        from: listener, deadline: now + Self.helloLimit, highest: highestDescriptor, isWelcome: { spend($0, at: now) })
+      switch outcome {
       case .none: return
-      case .unidentified: sink.refused(.session)
+      case .unwelcome: unwelcome += 1
+      case .unidentified: unwelcome += 1
       case .failed(let code):
         pause(code)
         return

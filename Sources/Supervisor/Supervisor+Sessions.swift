@@ -24,7 +24,11 @@ public protocol SessionSink: Sendable {
   /// The socket closed. `hasExited`: the kernel says the process has ended.
   func agentDetached(_ id: SessionID, hasExited: Bool)
   func processExited(_ pid: Int32, session: SessionID)
-  func refused(_ what: Refusal)
+  func refused(_ what: Refusal, count: Int)
+}
+
+extension SessionSink {
+  public func refused(_ what: Refusal) { refused(what, count: 1) }
 }
 
 /// What was turned away, for the counters.
@@ -43,12 +47,12 @@ extension Supervisor: SessionSink {
       supervisor.forget(pid)
     }
   }
-  public nonisolated func refused(_ what: Refusal) {
+  public nonisolated func refused(_ what: Refusal, count: Int) {
     synchronously { supervisor in
       switch what {
-      case .session: supervisor.counters.sessionsRefused += 1
-      case .frame: supervisor.counters.framesRefused += 1
-      case .segment: supervisor.counters.segmentsRefused += 1
+      case .session: supervisor.counters.sessionsRefused += UInt64(count)
+      case .frame: supervisor.counters.framesRefused += UInt64(count)
+      case .segment: supervisor.counters.segmentsRefused += UInt64(count)
       }
     }
   }

@@ -1,5 +1,4 @@
 import ArgumentParser
-import CLinux
 import Config
 import Glibc
 import LinuxPlatform
@@ -8,7 +7,6 @@ import Wire
 import Supervisor
 
 /// The supervisor's command line.
-@main
 struct Daemon: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "mlosd",
@@ -37,7 +35,6 @@ struct Daemon: AsyncParsableCommand {
 
   /// As the library's own, but what a full disk did not take of the help is an error.
   static func main() async {
-    mlos_linux_keep_heap_small()
     do {
       let command = try parse()
       try await command.run()
@@ -51,9 +48,6 @@ struct Daemon: AsyncParsableCommand {
   }
 
   func run() async throws {
-    guard access("/proc/self/cmdline", R_OK) == 0 else {
-      Self.fail("/proc is not mounted here: nothing could be seen, nor this command line")
-    }
     let sources = ConfigurationSources(
       option: config, overrides: overrides, environment: environmentVariables(),
       paths: RuntimePaths.current(environment: environmentVariables()))
@@ -92,7 +86,7 @@ struct Daemon: AsyncParsableCommand {
     }
   }
 
-  private static func fail(_ text: String) -> Never {
+  static func fail(_ text: String) -> Never {
     let lines = Array(text.split(separator: "\n").map { "mlosd: \($0)\n" }.joined().utf8)
     _ = write(STDERR_FILENO, lines, lines.count)
     Glibc.exit(1)

@@ -33,7 +33,9 @@ import Wire
 
   @Test(
     "numbers come back as they were",
-    arguments: [0, -0.0, 1, -1, 0.1, 1e300, .leastNonzeroMagnitude, 1_800_000_012.25, 9_007_199_254_740_992, 9_007_199_254_740_994, 1e16])
+    arguments: [
+      0, -0.0, 1, -1, 0.1, 1e300, .leastNonzeroMagnitude, 1_800_000_012.25, 9_007_199_254_740_992, 9_007_199_254_740_994, 1e16,
+    ])
   func numbers(number: Double) throws {
     #expect(try Coding.decoder().decode([Double].self, from: Data(StreamingEncoder.encode([number]))) == [number])
   }

@@ -36,6 +36,17 @@ class Requests(Case):
             status, body = watch.request("GET", path)
             self.assertEqual((status, body["error"]["code"], body["error"]["message"]), (422, "invalid_request", words))
 
+    def test_a_body_that_ends_early_is_400(self) -> None:
+        watch = self.supervisor()
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(LIMIT_S)
+            connection.connect(watch.control)
+            connection.sendall(b"POST /api/v1/adopt HTTP/1.1\r\nHost: mlos\r\nContent-Length: 50\r\n\r\n{")
+            connection.shutdown(socket.SHUT_WR)
+            with connection.makefile("rb") as stream:
+                self.assertEqual(stream.readline().split()[1], b"400")
+        self.assertEqual(watch.get("/healthz"), {"status": "ok"})
+
     def test_a_path_that_is_none_is_404(self) -> None:
         status, body = self.supervisor().request("GET", "/api/v1/nothing")
         self.assertEqual((status, body["error"]["code"]), (404, "not_found"))

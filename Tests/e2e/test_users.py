@@ -44,6 +44,22 @@ def keep_connecting(path: str, number: int, ends: int) -> None:
                 pass
 
 
+def connect_without_pause(path: str, ends: int) -> None:
+    """The hard flood: as many connections as one core makes, each closed at once; a byte to `ends` for a thousand."""
+    while True:
+        for _ in range(1000):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as made:
+                made.setblocking(False)
+                try:
+                    made.connect(path)
+                except BlockingIOError:
+                    pass  # the backlog is full: that is the point
+        try:
+            os.write(ends, b"x")
+        except BlockingIOError:
+            pass
+
+
 @unittest.skipUnless(os.geteuid() == 0, "needs root to become another user")
 class Users(Case):
     @classmethod
@@ -71,18 +87,23 @@ class Users(Case):
         self.addCleanup(watch.stop)
         return watch
 
-    def flood(self, path: str, number: int) -> int:
-        """A child of user NOBODY that floods; the pipe that tells of ends. Not executed: it may not run this Python."""
+    def flood(self, path: str, number: int | None) -> int:
+        """`number` silent connections at a time, or without it as many as can be made one after another, by a child of user
+        NOBODY; the pipe that tells that it goes on. Not executed: it may not run this Python."""
         read_end, write_end = os.pipe()
         os.set_blocking(write_end, False)
         child = os.fork()
         if child == 0:
             try:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (number + 100, number + 100))
+                if number:
+                    resource.setrlimit(resource.RLIMIT_NOFILE, (number + 100, number + 100))
                 os.setgroups([])
                 os.setresgid(NOBODY["group"], NOBODY["group"], NOBODY["group"])
                 os.setresuid(NOBODY["user"], NOBODY["user"], NOBODY["user"])
-                keep_connecting(path, number, write_end)
+                if number:
+                    keep_connecting(path, number, write_end)
+                else:
+                    connect_without_pause(path, write_end)
             finally:
                 os._exit(1)
         os.close(write_end)
@@ -155,6 +176,21 @@ class Users(Case):
                     waiting.finish(program, LIMIT_S)
         self.await_ends(flood)
         self.assertGreater(watch.get("/api/v1/status")["counters"]["sessions_refused"], 400 - 64)
+
+    def test_connections_without_pause_keep_out_no_agent_of_others(self) -> None:
+        watch = self.system_service()
+        flood = self.flood(watch.socket, None)
+        self.await_ends(flood)
+        variables = environment(LD_PRELOAD=f"{self.binaries}/libmlosagent.so", MLOS_SOCKET=watch.socket)
+        for who in ({}, ANOTHER):
+            with self.subTest(user=who.get("user", 0)):
+                program = subprocess.Popen(["sh", "-c", "read line"], stdin=subprocess.PIPE, env=variables, **who)
+                try:
+                    self.assertEqual(watch.wait_for(program.pid)["user"], who.get("user", 0))
+                finally:
+                    program.stdin.close()
+                    waiting.finish(program, LIMIT_S)
+        self.await_ends(flood)
 
 
 if __name__ == "__main__":
