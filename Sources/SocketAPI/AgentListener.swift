@@ -45,7 +45,6 @@ public final class AgentListener: @unchecked Sendable {
   private var pending: [UInt32: [UInt64]] = [:]
   /// What each user may still connect; those with a whole budget are not listed.
   private var budgets: [UInt32: ConnectionBudget] = [:]
-  private let highestDescriptor: Int32
   /// When to accept again after a shortage; nil while accepting.
   private var resumeAt: UInt64?
   private var nextComplaint: UInt64 = 0
@@ -60,7 +59,6 @@ public final class AgentListener: @unchecked Sendable {
     self.admission = admission
     self.sink = sink
     self.logger = logger
-    highestDescriptor = Self.highestDescriptor()
     loop = try EventLoop()
     try loop.add(listener, token: Token.listener)
   }
@@ -118,6 +116,7 @@ public final class AgentListener: @unchecked Sendable {
     }
   }
 
+  /// Read anew each turn: the limit may be changed from outside (prlimit(2)).
   private static func highestDescriptor() -> Int32 {
     var limit = rlimit()
     guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return .max }
@@ -138,11 +137,12 @@ public final class AgentListener: @unchecked Sendable {
     let now = monotonicNanoseconds()
     // Who can make a million users is root; forgetting is still cheap.
     if budgets.count > 64 { budgets = budgets.filter { !$0.value.isFull(at: now) } }
+    let highest = Self.highestDescriptor()
     var unwelcome = 0
     defer { if unwelcome > 0 { sink.refused(.session, count: unwelcome) } }
     for _ in 0..<Self.acceptedAtOnce {
       let outcome = AgentConnection.accept(
-        from: listener, deadline: now + Self.helloLimit, highest: highestDescriptor, isWelcome: { spend($0, at: now) })
+        from: listener, deadline: now + Self.helloLimit, highest: highest, isWelcome: { spend($0, at: now) })
       switch outcome {
       case .none: return
       case .unwelcome: unwelcome += 1
