@@ -52,6 +52,16 @@ import Testing
     #expect(code { try ProcFS(root: proc.root).facts(of: 42) } == .malformed)
   }
 
+  @Test("No error number of a system call stops the program", arguments: [EBADF, EFAULT, EIO, 0, -1, 4095])
+  func errorNumbers(number: Int32) { #expect(PlatformError(errno: number, context: "read").code == .failed) }
+
+  @Test("What could drive a terminal or turn its lines around is escaped")
+  func escapes() {
+    #expect(printable("a\u{1B}[2J\u{9B}b".utf8) == "a\\x1b[2J\\x9bb")
+    #expect(printable("lib\u{202E}os.txt\u{2066}\u{2028}".utf8) == "lib\\u{202e}os.txt\\u{2066}\\u{2028}")
+    #expect(printable("日本é\u{301}".utf8) == "日本é\u{301}")
+  }
+
   @Test("A long command line is cut, control characters are escaped")
   func commandLine() throws {
     let proc = FakeProc()
