@@ -96,6 +96,16 @@ import Testing
     #expect(abs(ProcFS.secondsSince1970(monotonicNanoseconds: monotonic) - Double(now.tv_sec)) < 5)
   }
 
+  @Test("A thread's number is no process, although /proc has a directory of that name")
+  func threads() throws {
+    let proc = FakeProc()
+    proc.add(FakeProcess(pid: 43))
+    proc.tree.write("43/status", "Name:\tworker\nTgid:\t42\nPid:\t43\nUid:\t1001\t1000\t1000\t1000\n")
+    #expect(code { try ProcFS(root: proc.root).facts(of: 43) } == .gone)
+    proc.tree.write("43/status", "Name:\tmain\nTgid:\t43\nPid:\t43\nUid:\t1001\t1000\t1000\t1000\n")
+    #expect(try ProcFS(root: proc.root).facts(of: 43).user == 1000)
+  }
+
   @Test("Every question about an ended process is answered with gone")
   func ended() throws {
     let child = try #require(ChildProcess(["cat"]))
