@@ -10,9 +10,9 @@ extension Supervisor {
     for pid in processes.keys.sorted() {
       guard refresh(pid, at: moment), let process = processes[pid] else { continue }
       resident = (resident ?? .zero) + process.facts.resident
-      guard let segment = process.segment else { continue }
+      guard process.segment != nil else { continue }
       agents += 1
-      guard let report = segment.report() else { continue }
+      guard let report = report(of: pid) else { continue }
       if report.state == .active { heap = (heap ?? .zero) + report.heap.live }
       modules += report.modules.count(where: \.isLoaded)
     }
@@ -20,6 +20,17 @@ extension Supervisor {
       startedAt: startedAt, now: moment.wall, isEphemeral: options.isEphemeral, agents: agents,
       adopted: processes.count - agents, modules: modules, resident: resident, liveHeap: heap,
       own: try? inspector.facts(of: ownPID), counters: counters)
+  }
+
+  /// Reads the module table, and counts what did not fit in it since the reading before.
+  private func report(of pid: Int32) -> AgentReport? {
+    guard let process = processes[pid], let report = process.segment?.report() else { return nil }
+    if report.modulesDropped > process.modulesDropped {
+      let (sum, overflow) = counters.modulesDropped.addingReportingOverflow(report.modulesDropped - process.modulesDropped)
+      counters.modulesDropped = overflow ? .max : sum
+    }
+    processes[pid]?.modulesDropped = report.modulesDropped
+    return report
   }
 
   public func processes() async -> ProcessesSnapshot {
@@ -124,7 +135,7 @@ extension Supervisor {
     }
     noteProgramChange(pid, mappings)
     guard let process = processes[pid] else { throw .notWatched(pid: pid, watched: processes.keys.sorted()) }
-    let report = process.segment?.report()
+    let report = report(of: pid)
     let inventory = Inventory(mappings: mappings, agentModules: report?.modules ?? [])
     var elf: [ElfFacts?] = []
     for object in inventory.objects {
