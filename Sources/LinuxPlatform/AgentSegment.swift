@@ -132,6 +132,8 @@ public final class AgentSegment: @unchecked Sendable {
   /// A table is rewritten in microseconds; a writer that is never done is broken or hostile.
   private static let tableTries = 64
 
+    // Rows that all point at the same 4 KiB would make 16 MiB of 1 MiB.
+    var pathBytes = 2 * Int(layout.stringsSize)
   private func readModules(_ header: mlos_header) -> ([AgentModule], refused: UInt64) {
     let count = min(Int(header.modules_count), Int(MLOS_MODULE_CAPACITY))
     var refused = UInt64(header.modules_count) - UInt64(count)
@@ -141,7 +143,12 @@ public final class AgentSegment: @unchecked Sendable {
     for index in 0..<count {
       let row = rows[index]
       guard row.state == MLOS_MODULE_LOADED.rawValue || row.state == MLOS_MODULE_UNLOADED.rawValue else { continue }
-      if let module = check(row) { modules.append(module) } else { refused += 1 }
+      guard Int(row.path_length) <= pathBytes, let module = check(row) else {
+        refused += 1
+        continue
+      }
+      pathBytes -= module.path.count
+      modules.append(module)
     }
     return (modules, refused)
   }
