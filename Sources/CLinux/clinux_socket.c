@@ -18,30 +18,15 @@
 
 #pragma GCC visibility push(default)
 
-static int fill_address(struct sockaddr_un *address, const char *path) {
+int mlos_linux_bind_unix(int socket, const char *path) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
   size_t length = strlen(path);
-  if (length >= sizeof address->sun_path) {
+  if (length >= sizeof address.sun_path) {
     errno = ENAMETOOLONG;
     return -1;
   }
-  memset(address, 0, sizeof *address);
-  address->sun_family = AF_UNIX;
-  memcpy(address->sun_path, path, length);
-  return 0;
-}
-
-int mlos_linux_bind_unix(int socket, const char *path) {
-  struct sockaddr_un address;
-  if (fill_address(&address, path) != 0)
-    return -1;
+  memcpy(address.sun_path, path, length);
   return bind(socket, (struct sockaddr *)&address, sizeof address);
-}
-
-int mlos_linux_connect_unix(int socket, const char *path) {
-  struct sockaddr_un address;
-  if (fill_address(&address, path) != 0)
-    return -1;
-  return connect(socket, (struct sockaddr *)&address, sizeof address);
 }
 
 int mlos_linux_accept(int listener) {

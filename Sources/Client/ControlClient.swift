@@ -119,7 +119,11 @@ public actor ControlClient {
     if let error = SocketCheck.check(path: socketPath) { throw error }
     let connection = try await Connection.open(path: socketPath, limit: answerLimit, timeout: TimeAmount(timeout))
     // The path may have changed hands since it was looked at; the kernel knows who really listens.
-    let user = try await connection.peerUser()
+    let user: UInt32
+    do { user = try await connection.peerUser() } catch {
+      connection.close()
+      throw error
+    }
     guard SocketCheck.isTrusted(user, caller: geteuid()) else {
       connection.close()
       throw ClientError.untrusted(socket: socketPath, owner: user)

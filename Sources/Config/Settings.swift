@@ -94,6 +94,13 @@ public struct Settings: Sendable, Hashable {
     }
   }
 
+  /// What is in force in a running supervisor that reads `new`: what needs a restart stays as it is.
+  public func reloaded(from new: Settings) -> Settings {
+    var result = new
+    for key in SettingKeys.all where !key.isReloadable { result.entries[key.name] = entries[key.name] }
+    return result
+  }
+
   /// Names of the settings whose value is another one in `new`, parted into those a running supervisor can take over and
   /// those that need a restart; each in the order of the table.
   public func changes(to new: Settings) -> (reloadable: [String], needRestart: [String]) {

@@ -45,7 +45,10 @@ public struct AgentDiscovery: Sendable {
   private func hasAgent(_ pid: Int32) -> Bool {
     guard let maps = try? proc.wholeFile("maps", of: pid, limit: Self.mapsLimit) else { return false }
     return maps.split(separator: UInt8(ascii: "\n")).contains { line in
-      line.suffix(Self.library.count).elementsEqual(Self.library)
+      // An upgrade replaces the file under the programs that run.
+      let deleted = line.suffix(MappingName.deletedSuffix.count).elementsEqual(MappingName.deletedSuffix)
+      let name = deleted ? line.dropLast(MappingName.deletedSuffix.count) : line
+      return name.suffix(Self.library.count).elementsEqual(Self.library)
     }
   }
 
@@ -66,10 +69,11 @@ public struct AgentDiscovery: Sendable {
       var target = [UInt8](repeating: 0, count: 64)
       let length = readlink(path, &target, target.count)
       guard length > 0, String(decoding: target.prefix(length), as: UTF8.self).hasPrefix(Self.memfd) else { continue }
-      let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-      guard descriptor >= 0 else { continue }
-      defer { close(descriptor) }
-      if let segment = try? AgentSegment(descriptor: descriptor), proc.isOwnNumber(segment.ownerPID, of: pid) { return segment }
+      // The name is the process's to choose, in a mount namespace of its own: behind it may be a FIFO that would hold us up.
+      guard let handle = try? openPath(path, MLOS_O_PATH), let file = try? reopen(handle, path) else { continue }
+      if let segment = try? AgentSegment(descriptor: file.descriptor), proc.isOwnNumber(segment.ownerPID, of: pid) {
+        return segment
+      }
     }
     return nil
   }

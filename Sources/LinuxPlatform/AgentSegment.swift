@@ -77,9 +77,6 @@ public final class AgentSegment: @unchecked Sendable {
   /// The process as it numbers itself; the agent's word.
   public var ownerPID: UInt32 { header().pid }
 
-  /// Index of the next event; the cheapest question there is.
-  public func eventsHead() -> UInt64 { header().events_head }
-
   /// Sums over the threads' counters, without the module table.
   public func heap() -> HeapCounters {
     sum(header())
@@ -140,7 +137,7 @@ public final class AgentSegment: @unchecked Sendable {
     }
     return AgentSummary(
       state: state(header.state), reason: reason(header.reason), allocator: allocator(header.allocator), heap: sum(header),
-      modulesLoaded: loaded)
+      modulesLoaded: loaded, modulesDropped: header.modules_dropped)
   }
 
   /// A table is rewritten in microseconds; a writer that is never done is broken or hostile.
@@ -149,13 +146,20 @@ public final class AgentSegment: @unchecked Sendable {
   private func readModules(_ header: mlos_header) -> ([AgentModule], refused: UInt64) {
     let count = min(Int(header.modules_count), Int(MLOS_MODULE_CAPACITY))
     var refused = UInt64(header.modules_count) - UInt64(count)
+    // Rows that all point at the same 4 KiB would make 16 MiB of 1 MiB.
+    var pathBytes = 2 * Int(layout.stringsSize)
     let rows = (base + Int(layout.modulesOffset)).assumingMemoryBound(to: mlos_module.self)
     var modules: [AgentModule] = []
     modules.reserveCapacity(count)
     for index in 0..<count {
       let row = rows[index]
       guard row.state == MLOS_MODULE_LOADED.rawValue || row.state == MLOS_MODULE_UNLOADED.rawValue else { continue }
-      if let module = check(row) { modules.append(module) } else { refused += 1 }
+      guard Int(row.path_length) <= pathBytes, let module = check(row) else {
+        refused += 1
+        continue
+      }
+      pathBytes -= module.path.count
+      modules.append(module)
     }
     return (modules, refused)
   }

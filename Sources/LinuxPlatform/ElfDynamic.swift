@@ -32,7 +32,11 @@ struct ElfDynamic {
     }
   }
 
+  /// Bytes names may still take.
+  private var namesLeft = 0
+
   mutating func fill(_ facts: inout ElfFacts, _ source: inout ElfSource) throws(PlatformError) {
+    namesLeft = limits.namesBytes
     facts.isNoDelete = value(DT_FLAGS_1) & UInt64(DF_1_NODELETE) != 0
     facts.usesStaticTLS = value(DT_FLAGS) & UInt64(DF_STATIC_TLS) != 0
     for offset in needed { facts.needed.append(try string(offset, &source)) }
@@ -54,7 +58,7 @@ struct ElfDynamic {
   }
 
   /// A string of DT_STRTAB, read by itself: the whole table of a large library is tens of MiB.
-  private func string(_ index: UInt64, _ source: inout ElfSource) throws(PlatformError) -> String {
+  private mutating func string(_ index: UInt64, _ source: inout ElfSource) throws(PlatformError) -> String {
     guard let table = values[Int64(DT_STRTAB)], let size = values[Int64(DT_STRSZ)], index < size else {
       throw elfError("a name outside the string table")
     }
@@ -67,7 +71,8 @@ struct ElfDynamic {
       let part = try source.bytes(at: offset, count: Int(min(rest, 128)))
       if let end = part.firstIndex(of: 0) {
         name += part[..<end]
-        guard name.count <= limits.nameBytes else { break }
+        guard name.count <= min(limits.nameBytes, namesLeft) else { break }
+        namesLeft -= name.count
         return String(decoding: name, as: UTF8.self)
       }
       name += part

@@ -9,6 +9,8 @@ public struct ElfReader: Sendable {
     public var bytesRead = 64 << 20
     /// Longest name, in bytes.
     public var nameBytes = 4096
+    /// All names together: they are kept.
+    public var namesBytes = 64 << 10
     /// DT_NEEDED entries.
     public var needed = 4096
     /// Symbols looked at.

@@ -32,9 +32,8 @@ public struct PlatformError: Error, Sendable, Hashable, CustomStringConvertible 
     self.context = context
   }
 
-  /// An error of a system call. EBADF and EFAULT can only come from a bug of this program and stop it.
+  /// An error of a system call. None is impossible: a file system in user space answers open(2) and read(2) with any number.
   public init(errno number: Int32, context: String) {
-    precondition(number != EBADF && number != EFAULT, "\(context): errno \(number)")
     let code: Code =
       switch number {
       case ENOENT, ENOTDIR: .notFound

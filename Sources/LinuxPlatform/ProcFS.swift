@@ -37,9 +37,6 @@ public struct ProcFS: Sendable {
   /// User and system time used so far by all threads, in clock ticks (`ticksPerSecond`). One small read.
   public func processorTicks(of pid: Int32) throws(PlatformError) -> UInt64 { try stat(of: pid).processorTicks }
 
-  /// The process that started this one, or adopted it.
-  public func parent(of pid: Int32) throws(PlatformError) -> Int32 { try stat(of: pid).parent }
-
   /// Memory of the whole process in one cheap reading (smaps_rollup, Linux 4.14). `mapped` comes from statm.
   public func rollup(of pid: Int32) throws(PlatformError) -> MemoryUsage {
     let directory = try directory(of: pid)

@@ -47,6 +47,9 @@ extension ProcFS {
     let statm = try StatmLine(contents("statm", directory, pid, expected: 512))
     let status = try StatusFile(contents("status", directory, pid))
     guard let user = status.effectiveUser else { throw PlatformError(.malformed, context: "\(root)/\(pid)/status: no Uid") }
+    if let process = status.threadGroup, process != pid {
+      throw PlatformError(.gone, context: "\(pid) is a thread of process \(process)")
+    }
     // A kernel thread and a zombie hold no memory: there 0 is a measured value. So it is in statm.
     let anonymous = status.residentAnonymous ?? (statm.resident - statm.shared)
     return ProcessFacts(

@@ -76,6 +76,8 @@ struct StatmLine {
 /// /proc/PID/status, the fields that are used; nil where the kernel prints none (kernel threads, zombies).
 struct StatusFile {
   var effectiveUser: UInt32?
+  /// The process, where this is one of its threads: those have directories in /proc, too, though it lists none.
+  var threadGroup: Int32?
   var residentAnonymous: Bytes?
   var residentFile: Bytes?
   var residentShared: Bytes?
@@ -89,7 +91,11 @@ struct StatusFile {
       let end = reader.lineEnd() ?? text.count
       var line = ByteReader(text, from: reader.position, to: end)
       // The name of the process comes first, its line feeds escaped by the kernel: it cannot forge a line.
-      if line.skip("Uid:") {
+      if line.skip("Tgid:") {
+        line.skipBlanks()
+        guard let group = line.decimal().flatMap({ Int32(exactly: $0) }) else { throw Self.malformed }
+        threadGroup = group
+      } else if line.skip("Uid:") {
         line.skipBlanks()
         guard line.decimal() != nil else { throw Self.malformed }
         line.skipBlanks()

@@ -21,26 +21,34 @@ public final class SocketClaim {
   public init(path: String, sharedFolder: Bool) throws(Refusal) {
     self.path = path
     guard path.hasPrefix("/") else { throw Refusal("socket path \(path) is not absolute") }
-    guard path.utf8.count <= 100 else {
-      throw Refusal("socket path \(path) is longer than the 100 bytes that fit with its companions")
-    }
     let folder = String(path[..<path.lastIndex(of: "/")!])
     lockPath = folder + "/mlosd.lock"
     try Self.prepareFolder(folder.isEmpty ? "/" : folder, shared: sharedFolder)
-    let descriptor = open(lockPath, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else {
-      let code = errno
-      throw Refusal("lock \(lockPath) cannot be opened: \(code == ELOOP ? "it is a symbolic link" : message(code))")
-    }
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-      defer { close(descriptor) }
-      throw Refusal(
-        "another supervisor\(Self.holder(descriptor)) serves \(folder); stop it or choose a --socket in another folder")
-    }
-    lock = descriptor
-    ftruncate(descriptor, 0)
+    lock = try Self.locked(lockPath, folder)
+    ftruncate(lock, 0)
     let pid = "\(getpid())\n"
-    _ = pid.withCString { pwrite(descriptor, $0, strlen($0), 0) }
+    _ = pid.withCString { pwrite(lock, $0, strlen($0), 0) }
+  }
+
+  private static func locked(_ path: String, _ folder: String) throws(Refusal) -> Int32 {
+    while true {
+      let descriptor = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
+      guard descriptor >= 0 else {
+        let code = errno
+        throw Refusal("lock \(path) cannot be opened: \(code == ELOOP ? "it is a symbolic link" : message(code))")
+      }
+      guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+        defer { close(descriptor) }
+        throw Refusal("another supervisor\(holder(descriptor)) serves \(folder); stop it or choose a --socket in another folder")
+      }
+      // The owner before removes the file as it goes: a lock on what has no name any more keeps nobody away.
+      var own = stat()
+      var named = stat()
+      if fstat(descriptor, &own) == 0, lstat(path, &named) == 0, own.st_ino == named.st_ino, own.st_dev == named.st_dev {
+        return descriptor
+      }
+      close(descriptor)
+    }
   }
 
   private static func holder(_ descriptor: Int32) -> String {

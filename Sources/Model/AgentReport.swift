@@ -49,13 +49,18 @@ public struct AgentSummary: Hashable, Sendable {
   public var heap: HeapCounters
   /// While the table is being written the number may be off by what is under way.
   public var modulesLoaded: Int
+  /// What the agent says did not fit its table.
+  public var modulesDropped: UInt64
 
-  public init(state: AgentReport.State, reason: String?, allocator: String, heap: HeapCounters, modulesLoaded: Int) {
+  public init(
+    state: AgentReport.State, reason: String?, allocator: String, heap: HeapCounters, modulesLoaded: Int, modulesDropped: UInt64
+  ) {
     self.state = state
     self.reason = reason
     self.allocator = allocator
     self.heap = heap
     self.modulesLoaded = modulesLoaded
+    self.modulesDropped = modulesDropped
   }
 }
 

@@ -36,10 +36,10 @@ extension Bytes: CustomStringConvertible {
       unit += 1
       divisor = divisor << 10
     }
-    // In hundredths, rounded half up; the quotient is below 1000.
-    let whole = count / divisor
-    let rest = count % divisor
-    let hundredths = whole * 100 + (rest / 1024 * 100 * 1024 + rest % 1024 * 100 + divisor / 2) / divisor
+    // In hundredths, rounded half up; the quotient is below 1000. A hundred times the rest of an EiB does not fit 64 bits.
+    let scale: UInt64 = unit == units.count - 1 ? 1024 : 1
+    let rest = count % divisor / scale
+    let hundredths = count / divisor * 100 + (rest * 100 + divisor / scale / 2) / (divisor / scale)
     if hundredths >= 10_000 { return "\((hundredths + 50) / 100) \(units[unit])" }
     if hundredths >= 1_000 {
       let tenths = (hundredths + 5) / 10

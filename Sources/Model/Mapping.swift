@@ -59,15 +59,18 @@ public struct FileReference: Hashable, Sendable {
   public var displayPath: String { printable(path) }
 }
 
-/// Bytes that came from outside as text for a terminal or JSON: bad UTF-8 becomes U+FFFD, control characters `\xNN`.
+/// Bytes that came from outside as text for a terminal or JSON: bad UTF-8 becomes U+FFFD, control characters `\xNN`, line
+/// ends and turns of the writing direction beyond ASCII `\u{NNNN}`.
 public func printable(_ bytes: some Sequence<UInt8>) -> String {
   var text = ""
   for scalar in String(decoding: Array(bytes), as: UTF8.self).unicodeScalars {
-    if scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) {
+    switch scalar.value {
+    case 0..<0x20, 0x7F...0x9F:
       let digits = Array("0123456789abcdef")
       text += "\\x\(digits[Int(scalar.value >> 4) & 15])\(digits[Int(scalar.value) & 15])"
-    } else {
-      text.unicodeScalars.append(scalar)
+    case 0x200E...0x200F, 0x2028...0x202E, 0x2066...0x2069, 0x061C:
+      text += "\\u{\(String(scalar.value, radix: 16))}"
+    default: text.unicodeScalars.append(scalar)
     }
   }
   return text

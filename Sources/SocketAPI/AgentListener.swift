@@ -30,6 +30,8 @@ public final class AgentListener: @unchecked Sendable {
   /// Descriptors kept free for the supervisor's own reading and answering. Dispatch, which runs Swift's concurrency, ends the
   /// process when it cannot open a file of /proc.
   static let reserve: Int32 = 64
+  /// Refusals logged in `complaintPause`: whoever keeps knocking fills no disk. All are counted.
+  static let refusalsLogged = 60
   /// 1 s: how long nothing is accepted after the descriptors ran out; the socket's backlog and the agents wait meanwhile.
   static let acceptPause: UInt64 = 1_000_000_000
   /// 60 s: a shortage that lasts is said again this often.
@@ -41,6 +43,9 @@ public final class AgentListener: @unchecked Sendable {
   private let logger: Logger
   private let loop: EventLoop
   private var connections: [UInt64: AgentConnection] = [:]
+  /// The established connection of each process. A process has one agent: what it opens beyond that would only cost us
+  /// descriptors.
+  private var established: [Int32: UInt64] = [:]
   /// Connections without a HELLO by user, oldest first.
   private var pending: [UInt32: [UInt64]] = [:]
   /// What each user may still connect; those with a whole budget are not listed.
@@ -48,6 +53,8 @@ public final class AgentListener: @unchecked Sendable {
   /// When to accept again after a shortage; nil while accepting.
   private var resumeAt: UInt64?
   private var nextComplaint: UInt64 = 0
+  /// Refusals logged since this time.
+  private var refusals = (since: UInt64(0), count: 0)
   private var nextNumber: UInt64 = 1
   private var thread = pthread_t()
   // Written by `stop`, read by the thread after its wake-up; the eventfd orders the two.
@@ -279,6 +286,7 @@ public final class AgentListener: @unchecked Sendable {
     }
     forgetPending(number, connection.user)
     connections[number]?.state = .established
+    if let before = established.updateValue(number, forKey: connection.pid) { end(before) }
     connection.send(SupervisorFrame.welcome(pid: getpid()))
   }
 
@@ -298,6 +306,15 @@ public final class AgentListener: @unchecked Sendable {
   }
 
   private func log(refused connection: AgentConnection, _ number: UInt64, _ reason: String) {
+    let now = monotonicNanoseconds()
+    if now - refusals.since >= Self.complaintPause { refusals = (now, 0) }
+    refusals.count += 1
+    guard refusals.count <= Self.refusalsLogged else {
+      if refusals.count == Self.refusalsLogged + 1 {
+        logger.warning("more agents are refused: counted, not logged, for up to a minute")
+      }
+      return
+    }
     logger.notice(
       "agent refused",
       metadata: ["session": "\(number)", "pid": "\(connection.pid)", "user": "\(connection.user)", "reason": "\(reason)"])
@@ -305,7 +322,10 @@ public final class AgentListener: @unchecked Sendable {
 
   private func end(_ number: UInt64) {
     guard let connection = connections.removeValue(forKey: number) else { return }
-    if case .awaitingHello = connection.state { forgetPending(number, connection.user) }
+    switch connection.state {
+    case .awaitingHello: forgetPending(number, connection.user)
+    case .established: if established[connection.pid] == number { established[connection.pid] = nil }
+    }
     loop.remove(connection.socket)
     loop.remove(connection.pidfd)
     connection.end()

@@ -71,14 +71,9 @@ struct Inventory {
 
   /// The object of a mapping that starts inside the module's range; the path decides between several.
   private func objectIndex(of module: AgentModule, _ starts: [(start: UInt64, object: Int)]) -> Int? {
-    var low = 0
-    var high = starts.count
-    while low < high {
-      let middle = (low + high) / 2
-      if starts[middle].start < module.mapStart { low = middle + 1 } else { high = middle }
-    }
+    let first = Self.firstIndex(in: starts) { $0.start >= module.mapStart }
     var fallback: Int?
-    for (start, index) in starts[low...] {
+    for (start, index) in starts[first...].prefix(Self.mappingsOfModule) {
       guard start < module.mapEnd else { break }
       if objects[index].file.path == module.path { return index }
       if fallback == nil { fallback = index }
@@ -86,10 +81,27 @@ struct Inventory {
     return fallback
   }
 
+  /// - Parameter modules: By start; the loader gives each a range of its own.
   private static func owner(of mapping: Mapping, among modules: [AgentModule]) -> AgentModule? {
     guard case .anonymous(let label) = mapping.backing, label.isEmpty else { return nil }
-    return modules.first { $0.mapStart <= mapping.start && mapping.end <= $0.mapEnd }
+    let after = firstIndex(in: modules) { $0.mapStart > mapping.start }
+    guard after > 0, mapping.end <= modules[after - 1].mapEnd else { return nil }
+    return modules[after - 1]
   }
+
+  /// The first of the elements for which `isBehind` holds; those before it come first.
+  private static func firstIndex<Element>(in sorted: [Element], _ isBehind: (borrowing Element) -> Bool) -> Int {
+    var low = 0
+    var high = sorted.count
+    while low < high {
+      let middle = (low + high) / 2
+      if isBehind(sorted[middle]) { high = middle } else { low = middle + 1 }
+    }
+    return low
+  }
+
+  /// Mappings of a module that are looked at for its path: it has five or six, and a table that lies claims them all.
+  private static let mappingsOfModule = 64
 
   /// Resident pages that files back, over all file mappings.
   var fileBacked: Bytes { objects.reduce(.zero) { $0 + $1.usage.fileBacked } }

@@ -10,9 +10,9 @@ extension Supervisor {
     for pid in processes.keys.sorted() {
       guard refresh(pid, at: moment), let process = processes[pid] else { continue }
       resident = (resident ?? .zero) + process.facts.resident
-      guard let segment = process.segment else { continue }
+      guard let summary = process.segment?.summary() else { continue }
       agents += 1
-      let summary = segment.summary()
+      note(modulesDropped: summary.modulesDropped, of: pid)
       if summary.state == .active { heap = (heap ?? .zero) + summary.heap.live }
       modules += summary.modulesLoaded
     }
@@ -20,6 +20,21 @@ extension Supervisor {
       startedAt: startedAt, now: moment.wall, isEphemeral: options.isEphemeral, agents: agents,
       adopted: processes.count - agents, modules: modules, resident: resident, liveHeap: heap,
       own: try? inspector.facts(of: ownPID), counters: counters)
+  }
+
+  /// Reads the module table, and counts what did not fit in it since the reading before.
+  private func report(of pid: Int32) -> AgentReport? {
+    guard let report = processes[pid]?.segment?.report() else { return nil }
+    note(modulesDropped: report.modulesDropped, of: pid)
+    return report
+  }
+
+  /// Counts what has been dropped since the reading before.
+  private func note(modulesDropped dropped: UInt64, of pid: Int32) {
+    guard let before = processes[pid]?.modulesDropped, dropped > before else { return }
+    let (sum, overflow) = counters.modulesDropped.addingReportingOverflow(dropped - before)
+    counters.modulesDropped = overflow ? .max : sum
+    processes[pid]?.modulesDropped = dropped
   }
 
   public func processes() async -> ProcessesSnapshot {
@@ -119,7 +134,7 @@ extension Supervisor {
     }
     noteProgramChange(pid, mappings)
     guard let process = processes[pid] else { throw .notWatched(pid: pid, watched: processes.keys.sorted()) }
-    let report = process.segment?.report()
+    let report = report(of: pid)
     let inventory = Inventory(mappings: mappings, agentModules: report?.modules ?? [])
     var elf: [ElfFacts?] = []
     for object in inventory.objects {

@@ -74,11 +74,15 @@ extension Supervisor {
       // The same process again: it lost us, or executed another program. What was observed of its files stays true.
       if case .agent(let old, _) = known.link { sessions[old] = nil }
       drainEvents(of: opening.pid, at: moment)
-      process = known
+      process = processes[opening.pid] ?? known
       process.facts = facts
+      // The ring of a segment that is known goes on where it was left: what was read of it is in the history.
+      if process.segment?.inode != opening.segment.inode {
+        process.eventCursor = 0
+        process.modulesDropped = 0
+        process.rate = AllocationRate()
+      }
       process.link = .agent(opening.id, opening.segment)
-      process.eventCursor = 0
-      process.rate = AllocationRate()
     } else {
       if processes[opening.pid] != nil { forget(opening.pid) }
       guard processes.count < options.processLimit else {
@@ -122,6 +126,7 @@ extension Supervisor {
       processes[pid]?.link = .detached(segment)
       record(.detached, pid: pid, name: process.facts.name, at: now().wall, detail: "connection closed, process lives")
       wakeWaiters()
+      lookForProgramChange(pid)
     }
     logger.debug("agent detached", metadata: ["pid": "\(pid)", "session": "\(id.number)", "exited": "\(hasExited)"])
   }

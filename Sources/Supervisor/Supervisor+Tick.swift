@@ -53,6 +53,7 @@ extension Supervisor {
       }
       if facts.processorTicks > process.facts.processorTicks { processes[pid]?.lastActiveAt = moment.wall }
       processes[pid]?.facts = facts
+      if facts.stackBottom != process.facts.stackBottom { lookForProgramChange(pid) }
       return true
     } catch {
       if case .gone = error { forget(pid) } else { counters.unreadableProcesses += 1 }
@@ -84,9 +85,17 @@ extension Supervisor {
     }
   }
 
+  /// An execve(2) closes the agent's socket and gives the process another stack: each is a reason to look at once, since the
+  /// figures of the program before would be shown until then.
+  func lookForProgramChange(_ pid: Int32) {
+    guard case .detached? = processes[pid]?.link, let mappings = try? inspector.mappings(of: pid) else { return }
+    noteProgramChange(pid, mappings)
+  }
+
   /// A detached agent whose segment is mapped no more has executed a program without one.
   func noteProgramChange(_ pid: Int32, _ mappings: [Mapping]) {
-    guard let process = processes[pid], case .detached(let segment) = process.link else { return }
+    // A process that is ending has no mappings.
+    guard !mappings.isEmpty, let process = processes[pid], case .detached(let segment) = process.link else { return }
     let isMapped = mappings.contains { mapping in
       if case .file(let file) = mapping.backing { return file.inode == segment.inode && file.displayPath.hasPrefix("/memfd:") }
       return false

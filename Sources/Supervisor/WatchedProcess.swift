@@ -23,6 +23,8 @@ struct WatchedProcess {
   var lastActiveAt: Double?
   /// Next event to take from the ring.
   var eventCursor: UInt64 = 0
+  /// Of the segment, as last counted.
+  var modulesDropped: UInt64 = 0
   /// Last two readings of the heap for rates.
   var rate = AllocationRate()
   var sharing = Sharing()

@@ -19,7 +19,7 @@ enum ExitStatus: Int32, CaseIterable {
     switch self {
     case .notFound: "what was asked about is not there; `doctor --strict` found something missing"
     case .unreachable: "no supervisor is reachable, or it did not answer in time"
-    case .refused: "permission denied, by the system or the supervisor"
+    case .refused: "permission denied by the system, or refused by the supervisor"
     case .broken: "the supervisor failed or its answer makes no sense"
     case .usage: "the command line is wrong"
     case .configuration: "the configuration is wrong"
@@ -63,7 +63,9 @@ extension Failure {
       case .notReachable, .timeout: .unreachable
       case .protocolError, .tooLarge: .broken
       case .answered(404, _): .notFound
-      case .answered(401, _), .answered(403, _): .refused
+      case .answered(401, _), .answered(403, _), .answered(409, _): .refused
+      // Of a process that cannot be read, not of the question.
+      case .answered(422, let answer) where answer.error.code == "unreadable": .refused
       case .answered(400, _), .answered(422, _): .usage
       case .answered: .broken
       }

@@ -121,7 +121,7 @@ struct Reloader: Service {
     }
     levels.current = Logger.Level(new.logLevel)
     let changes = current.value.changes(to: new)
-    current.value = new
+    current.value = current.value.reloaded(from: new)
     await supervisor.reload(observeInterval: DaemonService.observeInterval(new), processLimit: new.agentsLimit)
     logger.notice("configuration read again", metadata: ["changed": "\(changes.reloadable.joined(separator: " "))"])
     if !changes.needRestart.isEmpty {

@@ -74,6 +74,16 @@ import Testing
     var other = whole
     other[18] = 8
     #expect(inspect(other) == .foreign)
+    // A table of 65,535 entries of 65,535 bytes: no more is asked for than the kernel would read.
+    for index in 54..<58 { other[index] = 0xFF }
+    other[18] = whole[18]
+    var most = 0
+    let found = ProgramFile.inspect { offset, count in
+      most = max(most, count)
+      return offset == 0 ? Array(other.prefix(count)) : []
+    }
+    #expect(found == .other)
+    #expect(most <= 65_536)
   }
 
   private func inspect(_ bytes: [UInt8]) -> ProgramFile {

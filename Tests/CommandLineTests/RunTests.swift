@@ -55,17 +55,31 @@ import Testing
   @Test(
     "a program is found as execvp finds it",
     arguments: [
-      ("sh", "/bin:/usr/bin", .found("/bin/sh")), ("tool", "/bin:/usr/bin", .found("/usr/bin/tool")),
-      ("data", "/bin:/usr/bin", .notExecutable("/bin/data")), ("gone", "/bin", .notFound), ("", "/bin", .notFound),
-      ("/bin/sh", nil, .found("/bin/sh")), ("sh", nil, .found("/bin/sh")), ("./here", "/bin", .found("./here")),
-      ("here", ":/bin", .found("./here")), ("here", "/bin", .notFound), ("/bin/data", nil, .notExecutable("/bin/data")),
+      ("sh", "/bin:/usr/bin", .found(Array("/bin/sh".utf8))), ("tool", "/bin:/usr/bin", .found(Array("/usr/bin/tool".utf8))),
+      ("data", "/bin:/usr/bin", .notExecutable(Array("/bin/data".utf8))), ("gone", "/bin", .notFound), ("", "/bin", .notFound),
+      ("/bin/sh", nil, .found(Array("/bin/sh".utf8))), ("sh", nil, .found(Array("/bin/sh".utf8))),
+      ("./here", "/bin", .found(Array("./here".utf8))),
+      ("here", ":/bin", .found(Array("./here".utf8))), ("here", "/bin", .notFound),
+      ("/bin/data", nil, .notExecutable(Array("/bin/data".utf8))),
     ] as [(String, String?, ProgramSearch.Finding)])
   func search(name: String, path: String?, expected: ProgramSearch.Finding) {
     let files: [String: ProgramSearch.FileState] = [
       "/bin/sh": .executable, "/usr/bin/tool": .executable, "/bin/tool": .notExecutable, "/bin/data": .notExecutable,
       "./here": .executable,
     ]
-    #expect(ProgramSearch.find(name, path: path) { files[$0] ?? .missing } == expected)
+    let found = ProgramSearch.find(Array(name.utf8), path: path.map { Array($0.utf8) }) {
+      files[String(decoding: $0, as: UTF8.self)] ?? .missing
+    }
+    #expect(found == expected)
+  }
+
+  @Test("names and folders that are no UTF-8 stay as they are") func searchBytes() {
+    let found = ProgramSearch.find([0x61, 0xE9], path: [0x2F, 0xFF, 0x3A, 0x2F, 0x62]) { path in
+      path == [0x2F, 0xFF, 0x2F, 0x61, 0xE9] ? .executable : .missing
+    }
+    #expect(found == .found([0x2F, 0xFF, 0x2F, 0x61, 0xE9]))
+    #expect(ProcessImage.value(of: "A", in: [Array("AB=1".utf8), [0x41, 0x3D, 0xFF], Array("A=2".utf8)]) == [0xFF])
+    #expect(ProcessImage.value(of: "B", in: [Array("AB=1".utf8)]) == nil)
   }
 
   @Test(
@@ -78,10 +92,19 @@ import Testing
 
   @Test("a supervisor of its own gets what it needs to know") func supervisor() {
     #expect(
-      EmbeddedSupervisor.arguments(socket: "/s", keepAlive: false) == [
+      EmbeddedSupervisor.arguments(socket: "/s", configuration: nil, keepAlive: false) == [
         "mlosd", "--ephemeral", "--socket", "/s", "--ready-fd", "3",
       ])
-    #expect(EmbeddedSupervisor.arguments(socket: "/s", keepAlive: true) == ["mlosd", "--socket", "/s", "--ready-fd", "3"])
+    #expect(
+      EmbeddedSupervisor.arguments(socket: "/s", configuration: "/c.yaml", keepAlive: true) == [
+        "mlosd", "--config", "/c.yaml", "--socket", "/s", "--ready-fd", "3",
+      ])
+    let inherited = [
+      "A=1", "LD_PRELOAD=/x/libmlosagent.so:/y.so", "NOTIFY_SOCKET=/n", "WATCHDOG_USEC=5", "WATCHDOG_PID=7", "B=2",
+    ]
+    #expect(
+      EmbeddedSupervisor.environment(inherited.map { Array($0.utf8) }, preload: "/x/libmlosagent.so:/y.so")
+        == ["A=1", "LD_PRELOAD=/y.so", "B=2"].map { Array($0.utf8) })
     #expect(
       EmbeddedSupervisor.candidates(executable: "/opt/bin/mlos", path: "/a:rel::/b").prefix(5)
         == ["/opt/bin/mlosd", "/opt/bin/../sbin/mlosd", "/opt/bin/../libexec/mlos/mlosd", "/a/mlosd", "/b/mlosd"])

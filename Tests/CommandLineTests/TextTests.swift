@@ -23,6 +23,14 @@ func terminal(_ columns: Int) -> Terminal { Terminal(isTerminal: true, measured:
   }
 
   @Test(
+    "sizes up to the largest an agent can claim",
+    arguments: [
+      (0, "0 B"), (1023, "1023 B"), (1536, "1.50 KiB"), (1 << 50, "1.00 PiB"), (1 << 60 - 1, "1.00 EiB"), (3 << 59, "1.50 EiB"),
+      (.max, "16.0 EiB"),
+    ] as [(UInt64, String)])
+  func sizes(count: UInt64, expected: String) { #expect(Phrases.bytes(count) == expected) }
+
+  @Test(
     "wrapping",
     arguments: [
       ("one two three", 20, ["one two three"]), ("one two three", 8, ["one two", "  three"]),

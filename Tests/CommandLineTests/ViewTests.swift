@@ -125,6 +125,9 @@ import Wire
       (.answered(status: 404, ErrorAnswer(code: "not_found", message: "m")), 1),
       (.answered(status: 403, ErrorAnswer(code: "not_permitted", message: "m")), 4),
       (.answered(status: 400, ErrorAnswer(code: "invalid_request", message: "m")), 64),
+      (.answered(status: 422, ErrorAnswer(code: "invalid_request", message: "m")), 64),
+      (.answered(status: 422, ErrorAnswer(code: "unreadable", message: "m")), 4),
+      (.answered(status: 409, ErrorAnswer(code: "limit_reached", message: "m")), 4),
       (.answered(status: 500, ErrorAnswer(code: "internal", message: "m")), 5),
     ] as [(ClientError, Int32)])
   func statuses(error: ClientError, expected: Int32) { #expect(Failure(error).status.rawValue == expected) }

@@ -106,5 +106,9 @@ import Testing
     #expect(old.changes(to: new).reloadable == ["agents.limit"])
     #expect(old.changes(to: new).needRestart == ["events.capacity"])
     #expect(old == old && old != new)
+    let reloaded = old.reloaded(from: new)
+    #expect(reloaded.agentsLimit == new.agentsLimit && reloaded.eventsCapacity == old.eventsCapacity)
+    // Said again at every reload until the restart.
+    #expect(reloaded.changes(to: new) == ([], ["events.capacity"]))
   }
 }

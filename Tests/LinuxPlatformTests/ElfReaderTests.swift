@@ -86,6 +86,8 @@ import Testing
     #expect(code { try facts(builder.build()) } == .tooLarge)
     builder.needed = [String(repeating: "x", count: 5000)]
     #expect(code { try facts(builder.build()) } == .tooLarge)
+    builder.needed = (0..<80).map { String(repeating: "x", count: 1000) + "\($0)" }
+    #expect(code { try facts(builder.build()) } == .tooLarge)
     builder.needed = []
     let small = builder.build()
     var limits = ElfReader.Limits()

@@ -52,6 +52,16 @@ import Testing
     #expect(code { try ProcFS(root: proc.root).facts(of: 42) } == .malformed)
   }
 
+  @Test("No error number of a system call stops the program", arguments: [EBADF, EFAULT, EIO, 0, -1, 4095])
+  func errorNumbers(number: Int32) { #expect(PlatformError(errno: number, context: "read").code == .failed) }
+
+  @Test("What could drive a terminal or turn its lines around is escaped")
+  func escapes() {
+    #expect(printable("a\u{1B}[2J\u{9B}b".utf8) == "a\\x1b[2J\\x9bb")
+    #expect(printable("lib\u{202E}os.txt\u{2066}\u{2028}".utf8) == "lib\\u{202e}os.txt\\u{2066}\\u{2028}")
+    #expect(printable("日本é\u{301}".utf8) == "日本é\u{301}")
+  }
+
   @Test("A long command line is cut, control characters are escaped")
   func commandLine() throws {
     let proc = FakeProc()
@@ -84,6 +94,16 @@ import Testing
     let monotonic = UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
     clock_gettime(CLOCK_REALTIME, &now)
     #expect(abs(ProcFS.secondsSince1970(monotonicNanoseconds: monotonic) - Double(now.tv_sec)) < 5)
+  }
+
+  @Test("A thread's number is no process, although /proc has a directory of that name")
+  func threads() throws {
+    let proc = FakeProc()
+    proc.add(FakeProcess(pid: 43))
+    proc.tree.write("43/status", "Name:\tworker\nTgid:\t42\nPid:\t43\nUid:\t1001\t1000\t1000\t1000\n")
+    #expect(code { try ProcFS(root: proc.root).facts(of: 43) } == .gone)
+    proc.tree.write("43/status", "Name:\tmain\nTgid:\t43\nPid:\t43\nUid:\t1001\t1000\t1000\t1000\n")
+    #expect(try ProcFS(root: proc.root).facts(of: 43).user == 1000)
   }
 
   @Test("Every question about an ended process is answered with gone")

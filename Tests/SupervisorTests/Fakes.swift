@@ -92,7 +92,7 @@ final class FakeSegment: SegmentReading {
     state.withLock {
       AgentSummary(
         state: $0.report.state, reason: $0.report.reason, allocator: $0.report.allocator, heap: $0.report.heap,
-        modulesLoaded: $0.report.modules.count(where: \.isLoaded))
+        modulesLoaded: $0.report.modules.count(where: \.isLoaded), modulesDropped: $0.report.modulesDropped)
     }
   }
   func report() -> AgentReport? { state.withLock { $0.report } }

@@ -60,6 +60,24 @@ import Testing
     #expect(inventory.remainder.resident == .zero)
   }
 
+  @Test func tenThousandAnonymousMappingsFindTheirModuleAmongFourThousand() {
+    // Each module: its file, then 8 KiB of zero-initialised data in its range, then 8 KiB that is nobody's.
+    var mappings: [Mapping] = []
+    var modules: [AgentModule] = []
+    for index in 0..<4_000 as Range<UInt64> {
+      let start = 0x10_0000 + index * 0x8000
+      mappings.append(mapping(start, 0x1000, .file(file("/lib/\(index).so", inode: index + 1))))
+      mappings.append(mapping(start + 0x1000, 0x1000, .anonymous(label: ""), resident: 8192))
+      mappings.append(mapping(start + 0x2000, 0x1000, .anonymous(label: ""), resident: 8192))
+      mappings.append(mapping(start + 0x4000, 0x1000, .anonymous(label: ""), resident: 100))
+      modules.append(module(UInt32(index) + 1, "/lib/\(index).so", start, start + 0x3000))
+    }
+    let inventory = Inventory(mappings: mappings, agentModules: modules)
+    #expect(inventory.objects.allSatisfy { $0.usage.resident == Bytes(4096 + 2 * 8192) })
+    #expect(inventory.objects.count == 4_000)
+    #expect(inventory.remainder.resident == Bytes(400_000))
+  }
+
   @Test func neededLibrariesAreFoundBySonameBeforeFileName() {
     var a = ElfFacts()
     a.soname = "libz.so.1"

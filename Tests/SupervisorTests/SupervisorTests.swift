@@ -183,6 +183,17 @@ import Testing
     #expect(await stage.supervisor.status().counters.eventsDropped == 3)
   }
 
+  @Test func modulesThatDidNotFitAreCountedOnce() async {
+    let stage = Stage()
+    stage.proc.add(10)
+    let segment = FakeSegment()
+    _ = stage.attach(10, session: 1, segment: segment)
+    for (dropped, expected) in [(3, 3), (3, 3), (5, 5), (0, 5), (UInt64.max, .max)] as [(UInt64, UInt64)] {
+      segment.state.withLock { $0.report.modulesDropped = dropped }
+      #expect(await stage.supervisor.status().counters.modulesDropped == expected)
+    }
+  }
+
   @Test func anAgentGoneByExecIsNoticedByItsMissingSegment() async throws {
     let stage = Stage()
     stage.proc.add(10, name: "before")
@@ -194,6 +205,47 @@ import Testing
     let row = await stage.supervisor.processes().processes[0]
     #expect(row.agent == nil)
     #expect(row.facts.name == "after")
+  }
+
+  @Test func anExecIsNoticedWhenTheSocketClosesOrTheStackIsAnother() async throws {
+    let stage = Stage(observeInterval: nil)
+    let other = [mapping(0x1000, 4096, .file(file("/bin/after", inode: 5)), [.execute])]
+    stage.proc.add(10)
+    _ = stage.attach(10, session: 1, segment: FakeSegment(inode: 77))
+    stage.proc.state.withLock { $0.mappings[10] = other }
+    stage.supervisor.agentDetached(SessionID(1), hasExited: false)
+    #expect(await stage.supervisor.processes().processes.map { $0.agent == nil } == [true])
+    // One that closed its descriptors, and executes something later.
+    stage.proc.add(11)
+    stage.proc.state.withLock { $0.mappings[11] = [mapping(0x1000, 4096, .file(file("/memfd:mlos-agent", inode: 78)))] }
+    _ = stage.attach(11, session: 2, segment: FakeSegment(inode: 78))
+    stage.supervisor.agentDetached(SessionID(2), hasExited: false)
+    #expect(await stage.supervisor.processes().processes.map { $0.agent == nil } == [true, false])
+    stage.proc.state.withLock {
+      $0.mappings[11] = other
+      $0.facts[11]?.stackBottom = 0x7FFF_1111_0000
+    }
+    #expect(await stage.supervisor.processes().processes.map { $0.agent == nil } == [true, true])
+  }
+
+  @Test func eventsOfASegmentThatIsKnownAreNotTakenTwice() async {
+    let segment = FakeSegment(inode: 77)
+    let stage = Stage(finder: FakeFinder(found: [FoundAgent(pid: 10, segment: segment)]))
+    stage.proc.add(10)
+    stage.proc.state.withLock { $0.mappings[10] = [mapping(0x1000, 4096, .file(file("/memfd:mlos-agent", inode: 77)))] }
+    segment.append(.dlopen, text: "a.so")
+    await stage.supervisor.tick()
+    // Found first, it connects, loses the connection and comes back, all with the same segment; then it has another one.
+    _ = stage.attach(10, session: 1, segment: segment)
+    stage.supervisor.agentDetached(SessionID(1), hasExited: false)
+    _ = stage.attach(10, session: 2, segment: segment)
+    segment.append(.dlopen, text: "b.so")
+    await stage.supervisor.tick()
+    #expect(await stage.kinds().filter { $0 == .dlopen }.count == 2)
+    let another = FakeSegment(inode: 79)
+    another.append(.dlopen, text: "c.so")
+    _ = stage.attach(10, session: 3, segment: another)
+    #expect(await stage.kinds().filter { $0 == .dlopen }.count == 3)
   }
 
   @Test func agentsThatWereThereBeforeAreFoundWithTheirNumbers() async {

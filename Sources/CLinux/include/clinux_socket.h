@@ -11,8 +11,6 @@
 
 /* bind(2) to a path of at most 107 bytes; -1 with ENAMETOOLONG for a longer one. */
 int mlos_linux_bind_unix(int socket, const char *path);
-/* connect(2) likewise. */
-int mlos_linux_connect_unix(int socket, const char *path);
 
 /* accept4(2) with SOCK_CLOEXEC | SOCK_NONBLOCK, EINTR retried. */
 int mlos_linux_accept(int listener);

@@ -3,6 +3,7 @@ import Client
 import Config
 import FoundationEssentials
 import Glibc
+import Model
 import Wire
 
 /// `mlos run --json`.
@@ -67,9 +68,10 @@ struct RunCommand: ParsableCommand {
   func run() throws {
     let program = try Self.program(command)
     let environment = ProcessInfo.processInfo.environment
-    let executable = try find(program[0], path: environment["PATH"])
     let arguments = ProcessImage.lastArguments(program.count)
     let inherited = ProcessImage.environment()
+    let executable = try find(arguments[0], path: ProcessImage.value(of: "PATH", in: inherited))
+    let shown = String(decoding: executable, as: UTF8.self)
     let preparation: Preparation
     do throws(Problem) {
       preparation = try getReady(environment, inherited)
@@ -78,14 +80,14 @@ struct RunCommand: ParsableCommand {
         throw Failure(status: .cannotRun, message: error.message, advice: "--optional runs the program all the same")
       }
       Output.complain("\(error.message)\nmlos: running \(program[0]) without supervision")
-      try report(RunReport(program: executable, isWatched: false, reason: Known(error.message)))
+      try report(RunReport(program: shown, isWatched: false, reason: Known(error.message)))
       return try become(executable, arguments, inherited)
     }
-    let obstacle = verbose || json || isatty(STDERR_FILENO) == 1 ? WatchObstacle.of(path: executable) : nil
+    let obstacle = verbose || json || isatty(STDERR_FILENO) == 1 ? withCString(executable, WatchObstacle.of) : nil
     if let obstacle, !json { Output.complain("\(program[0]) will not be watched: \(obstacle.words)") }
     try report(
       RunReport(
-        program: executable, isWatched: obstacle == nil, reason: Known(obstacle?.words), agentLibrary: Known(preparation.library),
+        program: shown, isWatched: obstacle == nil, reason: Known(obstacle?.words), agentLibrary: Known(preparation.library),
         agentSocket: Known(preparation.socket), supervisor: Known(preparation.supervisor)))
     try become(executable, arguments, ProcessImage.environment(inherited, setting: preparation.changes))
   }
@@ -96,12 +98,12 @@ struct RunCommand: ParsableCommand {
     Output.report(String(decoding: try Coding.encoder().encode(report()), as: UTF8.self))
   }
 
-  private func find(_ name: String, path: String?) throws(Failure) -> String {
-    switch ProgramSearch.find(name, path: path, look: ProgramSearch.look) {
+  private func find(_ name: [UInt8], path: [UInt8]?) throws(Failure) -> [UInt8] {
+    switch ProgramSearch.find(name, path: path, look: { ProgramSearch.look($0) }) {
     case .found(let path): return path
-    case .notFound: throw Failure(status: .programNotFound, message: "'\(name)': \(String(cString: strerror(ENOENT)))")
+    case .notFound: throw Failure(status: .programNotFound, message: "'\(printable(name))': \(String(cString: strerror(ENOENT)))")
     case .notExecutable(let path):
-      throw Failure(status: .notExecutable, message: "'\(path)': \(String(cString: strerror(EACCES)))")
+      throw Failure(status: .notExecutable, message: "'\(printable(path))': \(String(cString: strerror(EACCES)))")
     }
   }
 
@@ -128,9 +130,7 @@ struct RunCommand: ParsableCommand {
     ).get()
     let existing = environment["LD_PRELOAD"]
     let supervisor = try reachSupervisor(
-      settings, own: own, path: environment["PATH"],
-      // A supervisor does not watch itself.
-      environment: ProcessImage.environment(inherited, setting: [("LD_PRELOAD", AgentLibrary.withoutAgent(existing))]))
+      settings, own: own, path: environment["PATH"], environment: EmbeddedSupervisor.environment(inherited, preload: existing))
     return Preparation(
       library: library, socket: settings.socket, supervisor: supervisor,
       changes: [("LD_PRELOAD", AgentLibrary.preload(agent: library, existing: existing)), ("MLOS_SOCKET", settings.socket)])
@@ -151,7 +151,10 @@ struct RunCommand: ParsableCommand {
         throw Problem("no supervisor is reachable on \(settings.controlSocket), and there is no mlosd beside mlos or in PATH")
       }
       try EmbeddedSupervisor.start(
-        executable: daemon, socket: settings.socket, keepAlive: keepAlive, environment: environment,
+        executable: daemon,
+        arguments: EmbeddedSupervisor.arguments(
+          socket: settings.socket, configuration: connection.config.map(absolutePath), keepAlive: keepAlive),
+        socket: settings.socket, environment: environment,
         isReachable: { SocketCheck.probe(path: settings.controlSocket) == nil })
       return .started
     case let error?: throw Problem(error.description)
@@ -159,20 +162,23 @@ struct RunCommand: ParsableCommand {
   }
 
   /// Executes the program in place of this command.
-  private func become(_ executable: String, _ arguments: [[UInt8]], _ environment: [[UInt8]]) throws(Failure) {
-    func execute(_ path: String, _ arguments: [[UInt8]]) -> Int32 {
+  private func become(_ executable: [UInt8], _ arguments: [[UInt8]], _ environment: [[UInt8]]) throws(Failure) {
+    func execute(_ path: [UInt8], _ arguments: [[UInt8]]) -> Int32 {
       withCStrings(arguments) { arguments in
         withCStrings(environment) { variables in
-          execve(path, arguments, variables)
-          return errno
+          withCString(path) { path in
+            execve(path, arguments, variables)
+            return errno
+          }
         }
       }
     }
     var number = execute(executable, arguments)
     // A script without "#!" is the shell's, as with execvp(3).
-    if number == ENOEXEC { number = execute("/bin/sh", ["/bin/sh", executable].map { Array($0.utf8) } + arguments.dropFirst()) }
+    let shell = Array("/bin/sh".utf8)
+    if number == ENOEXEC { number = execute(shell, [shell, executable] + arguments.dropFirst()) }
     throw Failure(
       status: number == ENOENT ? .programNotFound : .notExecutable,
-      message: "'\(executable)': \(String(cString: strerror(number)))")
+      message: "'\(printable(executable))': \(String(cString: strerror(number)))")
   }
 }

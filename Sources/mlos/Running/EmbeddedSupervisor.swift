@@ -19,15 +19,27 @@ enum EmbeddedSupervisor {
       + ["/usr/sbin/mlosd", "/usr/libexec/mlos/mlosd"]
   }
 
-  static func arguments(socket: String, keepAlive: Bool) -> [String] {
-    ["mlosd"] + (keepAlive ? [] : ["--ephemeral"]) + ["--socket", socket, "--ready-fd", "\(readyDescriptor)"]
+  /// - Parameter configuration: What `--config` named.
+  static func arguments(socket: String, configuration: String?, keepAlive: Bool) -> [String] {
+    ["mlosd"] + (keepAlive ? [] : ["--ephemeral"]) + (configuration.map { ["--config", $0] } ?? [])
+      + ["--socket", socket, "--ready-fd", "\(readyDescriptor)"]
+  }
+
+  /// Of the environment it gets: a supervisor does not watch itself, and what a service manager told the program is not for it,
+  /// or it would announce that the program is ready.
+  static func environment(_ inherited: [[UInt8]], preload: String?) -> [[UInt8]] {
+    ProcessImage.environment(
+      inherited,
+      setting: [
+        ("LD_PRELOAD", AgentLibrary.withoutAgent(preload)), ("NOTIFY_SOCKET", nil), ("WATCHDOG_USEC", nil), ("WATCHDOG_PID", nil),
+      ])
   }
 
   /// Starts `executable` and waits until it is ready.
   ///
   /// - Parameter isReachable: Whether a supervisor answers; asked when the new one gave up, since another may have won.
   static func start(
-    executable: String, socket: String, keepAlive: Bool, environment: [[UInt8]], isReachable: () -> Bool
+    executable: String, arguments: [String], socket: String, environment: [[UInt8]], isReachable: () -> Bool
   ) throws(Problem) {
     let directory = parent(of: socket)
     try prepare(directory)
@@ -41,7 +53,7 @@ enum EmbeddedSupervisor {
     guard pipe(&ends) == 0 else { throw Problem("pipe: \(String(cString: strerror(errno)))") }
     for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     defer { close(ends[0]) }
-    let failure = withCStrings(arguments(socket: socket, keepAlive: keepAlive).map { Array($0.utf8) }) { arguments in
+    let failure = withCStrings(arguments.map { Array($0.utf8) }) { arguments in
       withCStrings(environment) { environment in
         mlos_linux_spawn_detached(executable, arguments, environment, log, ends[1])
       }

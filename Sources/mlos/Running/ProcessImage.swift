@@ -8,6 +8,12 @@ enum ProcessImage {
     return (max(total - count, 0)..<total).compactMap { index in CommandLine.unsafeArgv[index].map(bytes) }
   }
 
+  /// The first value of a variable; nil when it is not set.
+  static func value(of name: String, in environment: [[UInt8]]) -> [UInt8]? {
+    let prefix = Array("\(name)=".utf8)
+    return environment.first { $0.starts(with: prefix) }.map { Array($0.dropFirst(prefix.count)) }
+  }
+
   /// "NAME=value" of every variable.
   static func environment() -> [[UInt8]] {
     var variables: [[UInt8]] = []
@@ -34,6 +40,13 @@ enum ProcessImage {
 
   private static func bytes(_ string: UnsafeMutablePointer<CChar>) -> [UInt8] {
     Array(UnsafeRawBufferPointer(start: string, count: strlen(string)))
+  }
+}
+
+/// Calls `body` with the bytes as a C string.
+func withCString<Result>(_ bytes: [UInt8], _ body: (UnsafePointer<CChar>) -> Result) -> Result {
+  (bytes + [0]).withUnsafeBufferPointer { bytes in
+    bytes.withMemoryRebound(to: CChar.self) { body($0.baseAddress!) }
   }
 }
 

@@ -2,7 +2,7 @@ import Glibc
 
 extension ProgramFile {
   /// Of the file at `path`; `other` when it cannot be read (it may be executable all the same).
-  static func inspect(path: String) -> ProgramFile? {
+  static func inspect(path: UnsafePointer<CChar>) -> ProgramFile? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
@@ -17,7 +17,7 @@ extension ProgramFile {
 
 extension WatchObstacle {
   /// Of the program at `path`; nil too when the file may be executed but not read.
-  static func of(path: String) -> WatchObstacle? {
+  static func of(path: UnsafePointer<CChar>) -> WatchObstacle? {
     guard let file = ProgramFile.inspect(path: path) else { return nil }
     var status = stat()
     let changesUser =

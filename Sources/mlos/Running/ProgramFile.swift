@@ -22,7 +22,8 @@ enum ProgramFile: Equatable {
     let tableOffset = number(head, at: 32, bytes: 8)
     let entrySize = Int(number(head, at: 54, bytes: 2))
     let entries = Int(number(head, at: 56, bytes: 2))
-    guard entrySize >= 56 else { return .other }
+    // As the kernel has it, which executes nothing else: no 4 GiB are set aside for what a file claims.
+    guard entrySize == 56, (1...65_536 / 56).contains(entries) else { return .other }
     let table = read(tableOffset, entrySize * entries)
     for start in stride(from: 0, to: table.count - 55, by: entrySize) where number(table, at: start, bytes: 4) == interpreterType
     {

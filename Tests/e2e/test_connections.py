@@ -1,0 +1,128 @@
+"""What one process can do to the supervisor and to those who look at it: connections, refusals, claims, numbers."""
+
+import os
+import shutil
+import subprocess
+import threading
+import unittest
+from pathlib import Path
+
+import test_hostile as raw
+from harness import LIMIT_S, MLOS, Case, environment, until
+
+
+class Connections(Case):
+    def setUp(self) -> None:
+        super().setUp()
+        self.watch = self.supervisor()
+
+    def connected(self, content: bytes | bytearray) -> raw.socket.socket:
+        connection = raw.connect(self.watch.socket)
+        self.addCleanup(connection.close)
+        descriptor = raw.segment(content)
+        raw.send(connection, raw.hello(), [descriptor])
+        os.close(descriptor)
+        self.assertEqual(raw.answer(connection), "welcome")
+        return connection
+
+    def descriptors(self) -> int:
+        return len(os.listdir(f"/proc/{self.watch.pid}/fd"))
+
+    def test_a_process_has_one_connection_however_many_it_opens(self) -> None:
+        first = self.connected(raw.header())
+        before = self.descriptors()
+        others = [self.connected(raw.header(b_in=number)) for number in range(1, 100)]
+        self.assertEqual(raw.answer(first), "end")
+        until("the connections before the last are closed", lambda: self.descriptors() <= before + 4)
+        row = self.watch.row(os.getpid())
+        self.assertEqual(row and row["live_heap_bytes"], 99)
+        # The last one counts: its end is the process's.
+        others[-1].close()
+        until("the end of the last", lambda: self.watch.get("/api/v1/events")["events"][-1]["kind"] == "detached")
+
+    def test_refusals_are_counted_but_do_not_fill_the_log(self) -> None:
+        for _ in range(300):
+            with raw.connect(self.watch.socket) as connection:
+                raw.send(connection, b"nonsense", [])
+                self.assertEqual(raw.answer(connection), "reject")
+        self.assertEqual(self.watch.get("/api/v1/status")["counters"]["frames_refused"], 300)
+        log = self.watch.log.read_text()
+        self.assertLessEqual(log.count("agent refused"), 60)
+        self.assertEqual(log.count("counted, not logged"), 1)
+
+    def test_the_largest_claims_are_shown(self) -> None:
+        self.connected(raw.header(b_in=2**64 - 1, b_alloc=2**64 - 1))
+        for command in ("ps", "status"):
+            self.assertIn("16.0 EiB", self.watch.mlos(command).stdout)
+
+    def test_paths_that_overlap_take_no_more_than_there_is(self) -> None:
+        content = raw.header(count=raw.MODULES)
+        content += bytes(raw.MODULES_AT - len(content))
+        row = raw.struct.Struct("<IIIiQQQQQIIQQQIII32s12x16x")
+        for number in range(1, raw.MODULES + 1):
+            content += row.pack(number, 1, 0, 0, 1, 1, 0, 0, 0, 1, 0, 1, 1, 0, 0, 4096, 0, b"")
+        self.connected(content)
+        answer = self.watch.get(f"/api/v1/processes/{os.getpid()}/modules")
+        self.assertEqual(answer["modules_dropped"], raw.MODULES - 2 * (1 << 20) // 4096)
+        self.assertEqual(self.watch.get("/api/v1/status")["counters"]["modules_dropped"], answer["modules_dropped"])
+
+    def test_a_thread_is_no_process(self) -> None:
+        done = threading.Event()
+        thread = threading.Thread(target=done.wait)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(done.set)
+        refused = self.watch.mlos("adopt", str(thread.native_id), check=False)
+        self.assertEqual((refused.returncode, refused.stderr), (1, f"mlos: there is no process {thread.native_id}\n"))
+        self.assertEqual(self.watch.get("/api/v1/processes")["processes"], [])
+
+    def test_a_kernel_thread_is_refused(self) -> None:
+        # kthreadd; in a PID namespace the number is somebody else's.
+        if not Path("/proc/2/comm").exists() or Path("/proc/2/comm").read_text() != "kthreadd\n":
+            self.skipTest("no kernel thread is visible here")
+        refused = self.watch.mlos("adopt", "2", check=False)
+        self.assertEqual(refused.returncode, 4)
+        self.assertIn("kernel thread", refused.stderr)
+
+
+class Programs(Case):
+    def test_events_from_before_a_restart_are_listed_once(self) -> None:
+        watch = self.supervisor()
+        program = self.program(watch.socket, "checkpoint('ready')\nimport sqlite3\ncheckpoint('loaded')\n")
+        self.assertEqual(program.line(), "ready")
+        watch.wait_for(program.pid)
+        watch.stop()
+        watch.start()
+        watch.wait_for(program.pid)
+        program.go()
+        self.assertEqual(program.line(), "loaded")
+
+        def events() -> list[dict]:
+            return watch.get(f"/api/v1/events?pid={program.pid}&limit=10000")["events"]
+        until("it connects by itself", lambda: any(event["kind"] == "attached" for event in events()))
+        seen = [(event["at"], event["kind"], event["subject"]) for event in events() if event["kind"] == "loaded"]
+        self.assertEqual(len(seen), len(set(seen)))
+        program.go()
+
+    def test_a_program_without_the_agent_shows_no_figures_of_the_one_before(self) -> None:
+        watch = self.supervisor(MLOS_OBSERVE_INTERVAL="0")
+        program = self.program(
+            watch.socket, "checkpoint('ready')\nimport os\ndel os.environ['LD_PRELOAD']\nos.execv('/bin/cat', ['cat'])\n")
+        self.assertEqual(program.line(), "ready")
+        watch.wait_for(program.pid)
+        program.go()
+        row = watch.wait_for(program.pid, source="adopted")
+        self.assertIsNone(row["live_heap_bytes"])
+
+    def test_a_program_whose_name_is_no_utf8_runs(self) -> None:
+        name = os.fsencode(self.folder) + b"/caf\xe9"
+        shutil.copy("/bin/echo", name)
+        command = [MLOS.encode(), b"run", b"--no-embedded", b"--socket", os.fsencode(self.folder / "agent.sock"), b"--"]
+        for program, path in ((name, "/usr/bin:/bin"), (b"caf\xe9", f"/nowhere:{self.folder}")):
+            done = subprocess.run(
+                [*command, program, b"a\xffb"], capture_output=True, timeout=LIMIT_S, env=environment(PATH=path))
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"a\xffb\n", b""))
+
+
+if __name__ == "__main__":
+    unittest.main()
