@@ -2,10 +2,9 @@
 
 import json
 import socket
-import subprocess
 import sys
 
-from harness import LIMIT_S, MLOS, MLOSD, Case, environment
+from harness import LIMIT_S, MLOS, MLOSD, Case, run
 
 
 class Requests(Case):
@@ -96,18 +95,17 @@ class Reports(Case):
         self.assertIn("/nothing.so", report["reason"])
 
     def test_completion_as_json_is_the_script(self) -> None:
-        def run(*options: str) -> str:
-            return subprocess.run(
-                [MLOS, "completion", "fish", *options], capture_output=True, text=True, timeout=LIMIT_S, check=True,
-                env=environment()).stdout
-        report = json.loads(run("--json"))
+        def script(*options: str) -> str:
+            done = run([MLOS, "completion", "fish", *options], text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return done.stdout
+
+        report = json.loads(script("--json"))
         self.assertEqual((report["schema"], report["shell"]), ("mlos.completion/1", "fish"))
-        self.assertEqual(report["script"].strip(), run().strip())
+        self.assertEqual(report["script"].strip(), script().strip())
 
     def test_a_full_disk_is_an_error_for_help_too(self) -> None:
         for arguments in ([MLOS, "--help"], [MLOS, "run", "--help"], [MLOS, "--version"], [MLOS, "doctor"], [MLOSD, "--help"]):
-            with open("/dev/full", "wb") as full:
-                done = subprocess.run(
-                    arguments, stdout=full, stderr=subprocess.PIPE, text=True, timeout=LIMIT_S, env=environment())
+            done = run(["sh", "-c", 'exec "$@" >/dev/full', "sh", *arguments], text=True)
             self.assertNotEqual(done.returncode, 0, arguments)
             self.assertIn("No space left on device", done.stderr)
