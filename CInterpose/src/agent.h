@@ -38,6 +38,7 @@ struct mlos_thread {
   uint8_t overflowed;      /* counts in the shared overflow slot */
   uint8_t child_seen;      /* the child was recognised before its fork handler ran */
   uint8_t fork_inexact;
+  uint8_t forks_begun;   /* the end of this fork is to be told: forks.h */
   uint64_t fork_sums[4]; /* heap counters of the whole process at the fork */
 };
 extern __thread struct mlos_thread mlos_thread;
@@ -84,8 +85,6 @@ void mlos_set_reason(uint32_t reason);                /* keeps the state */
 
 /* resolve.c */
 void mlos_resolve(void);
-struct dl_phdr_info;
-void mlos_iterate_objects(int (*visit)(struct dl_phdr_info *info, size_t size, void *data), void *data); /* dl_iterate_phdr */
 void *mlos_find_anywhere(const char *name); /* first definition of any loaded object */
 bool mlos_in_runtime(const void *address);  /* inside libc, ld.so or the allocator */
 struct mlos_allocator_facts {
@@ -124,15 +123,17 @@ void mlos_due_at(uint64_t ms); /* a tick has something to do from then on */
 
 /* modules.c */
 int64_t mlos_modules_refresh(bool at_start); /* modules loaded; -1: somebody else is at it, pending is set */
-uint32_t mlos_module_of_handle(void *handle);
-bool mlos_module_is_loaded(uint32_t id);
+/* glibc's handle is the object's link map: 0 if it is none, or of an object that the table lacks. */
+uint32_t mlos_module_of_handle(const void *handle);
+bool mlos_handle_is_open(const void *handle); /* the object is still there */
 void mlos_module_count_close(uint32_t id);
 void mlos_loader_counters(uint64_t *adds, uint64_t *subs);
 
 /* requests.c */
-void mlos_request_note(const char *file);
+#define MLOS_ANY_NEW_NAMESPACE (-1)
+void mlos_request_note(const char *file, int32_t name_space); /* LM_ID_NEWLM is MLOS_ANY_NEW_NAMESPACE */
 void mlos_requests_match(void);
-void mlos_requests_forget(void);
+void mlos_requests_after_fork(void);
 
 /* events.c */
 void mlos_event(uint32_t kind, uint32_t module, int64_t argument, const char *text);

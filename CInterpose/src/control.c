@@ -3,6 +3,7 @@
  * AgentCore; this file gives it its effects.
  */
 #include "agent.h"
+#include "forks.h"
 #include "sys.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,8 @@
 #define STACK_BYTES_MAX (16u * STACK_BYTES)
 #define STOP_WAIT_MS 100u
 
-enum thread_state { THREAD_NONE, THREAD_STARTING, THREAD_RUNNING, THREAD_ENDED };
+/* STOPPING: somebody waits for its end, and nobody else may. */
+enum thread_state { THREAD_NONE, THREAD_STARTING, THREAD_RUNNING, THREAD_STOPPING, THREAD_ENDED };
 static _Atomic uint32_t state;
 static _Atomic bool stop_requested;
 static _Atomic bool asleep;       /* the thread waits without a timeout: a kick must wake it */
@@ -32,7 +34,7 @@ static struct mlos_descriptor kick_read = {.number = -1}, kick_write = {.number 
 
 bool mlos_control_running(void) {
   uint32_t now = atomic_load_explicit(&state, memory_order_acquire);
-  return now == THREAD_STARTING || now == THREAD_RUNNING;
+  return now == THREAD_STARTING || now == THREAD_RUNNING || now == THREAD_STOPPING;
 }
 
 /* False: the host has closed the pipe. */
@@ -159,17 +161,20 @@ struct pthread_functions {
   int (*join)(pthread_t, void **, const struct timespec *);
 };
 
-static bool find_pthread(struct pthread_functions *functions) {
-  functions->init = (int (*)(pthread_attr_t *))mlos_find_anywhere("pthread_attr_init");
-  functions->set_stack = (int (*)(pthread_attr_t *, void *, size_t))mlos_find_anywhere("pthread_attr_setstack");
-  functions->destroy = (int (*)(pthread_attr_t *))mlos_find_anywhere("pthread_attr_destroy");
-  functions->create =
+static struct pthread_functions functions;
+
+/* Called while no fork is under way: it walks the loader's lists. */
+static bool find_pthread(void) {
+  functions.init = (int (*)(pthread_attr_t *))mlos_find_anywhere("pthread_attr_init");
+  functions.set_stack = (int (*)(pthread_attr_t *, void *, size_t))mlos_find_anywhere("pthread_attr_setstack");
+  functions.destroy = (int (*)(pthread_attr_t *))mlos_find_anywhere("pthread_attr_destroy");
+  functions.create =
       (int (*)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))mlos_find_anywhere("pthread_create");
-  functions->join = (int (*)(pthread_t, void **, const struct timespec *))mlos_find_anywhere("pthread_timedjoin_np");
-  return functions->init && functions->set_stack && functions->destroy && functions->create && functions->join;
+  functions.join = (int (*)(pthread_t, void **, const struct timespec *))mlos_find_anywhere("pthread_timedjoin_np");
+  return functions.init && functions.set_stack && functions.destroy && functions.create && functions.join;
 }
 
-static int create_on_stack(const struct pthread_functions *functions, size_t bytes) {
+static int create_on_stack(size_t bytes) {
   if (stack && stack_bytes != bytes) {
     mlos_sys(SYS_munmap, stack, stack_bytes, 0, 0);
     stack = NULL;
@@ -183,39 +188,45 @@ static int create_on_stack(const struct pthread_functions *functions, size_t byt
     stack_bytes = bytes;
   }
   pthread_attr_t attributes;
-  functions->init(&attributes);
-  int error = functions->set_stack(&attributes, stack, bytes);
+  functions.init(&attributes);
+  int error = functions.set_stack(&attributes, stack, bytes);
   if (error == 0)
-    error = functions->create(&thread, &attributes, run, NULL);
-  functions->destroy(&attributes);
+    error = functions.create(&thread, &attributes, run, NULL);
+  functions.destroy(&attributes);
   return error;
 }
 
 /* All signals blocked, from before its first instruction; but the two that glibc's own thread calls need. */
-static int create_quietly(const struct pthread_functions *functions) {
+static int create_quietly(void) {
   uint64_t all = ~(1ULL << (32 - 1) | 1ULL << (33 - 1)), before;
   mlos_sys(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof before);
   int error = EINVAL;
   for (size_t bytes = STACK_BYTES; error == EINVAL && bytes <= STACK_BYTES_MAX; bytes *= 4)
-    error = create_on_stack(functions, bytes);
+    error = create_on_stack(bytes);
   mlos_sys(SYS_rt_sigprocmask, SIG_SETMASK, &before, 0, sizeof before);
   return error;
 }
 
-bool mlos_control_start(void) {
-  struct pthread_functions functions;
-  uint32_t now = THREAD_NONE;
-  if (!mlos_agent.thread_allowed || !atomic_compare_exchange_strong(&state, &now, THREAD_STARTING))
+static bool prepare(void) {
+  if (!functions.join && (!find_pthread() || !functions.join))
     return false;
+  return make_kick();
+}
+
+bool mlos_control_start(void) {
+  uint32_t now = THREAD_NONE;
+  if (!mlos_agent.thread_allowed || !mlos_forks_hold())
+    return false;
+  if (!atomic_compare_exchange_strong(&state, &now, THREAD_STARTING)) {
+    mlos_forks_release();
+    return false;
+  }
   atomic_store(&stop_requested, false);
   activity_seen = 0;
   atomic_store(&activity, 1);
-  if (!find_pthread(&functions) || !make_kick()) {
-    mlos_agent.thread_allowed = false;
-    atomic_store(&state, THREAD_NONE);
-    return false;
-  }
-  if (create_quietly(&functions) != 0) {
+  bool started = prepare() && create_quietly() == 0;
+  mlos_forks_release();
+  if (!started) {
     mlos_descriptor_close(&kick_read);
     mlos_descriptor_close(&kick_write);
     mlos_agent.thread_allowed = false;
@@ -227,9 +238,20 @@ bool mlos_control_start(void) {
   return true;
 }
 
+/* Takes the right to end the thread, waiting for another that is just starting it. False: it ends or has ended already. */
+static bool begin_stopping(void) {
+  for (uint64_t start = mlos_now_ms();;) {
+    uint32_t now = THREAD_RUNNING;
+    if (atomic_compare_exchange_strong(&state, &now, THREAD_STOPPING))
+      return true;
+    if (now != THREAD_STARTING || mlos_now_ms() - start >= STOP_WAIT_MS)
+      return false;
+    mlos_sys(SYS_sched_yield, 0, 0, 0, 0);
+  }
+}
+
 void mlos_control_stop(void) {
-  struct pthread_functions functions;
-  if (!mlos_control_running() || !find_pthread(&functions))
+  if (!begin_stopping())
     return;
   atomic_store(&stop_requested, true);
   wake();
@@ -238,8 +260,11 @@ void mlos_control_stop(void) {
   limit.tv_nsec += (long)STOP_WAIT_MS * 1000000;
   limit.tv_sec += limit.tv_nsec / 1000000000;
   limit.tv_nsec %= 1000000000;
-  if (functions.join(thread, NULL, &limit) != 0)
+  uint32_t stopping = THREAD_STOPPING;
+  if (functions.join(thread, NULL, &limit) != 0) {
+    atomic_compare_exchange_strong(&state, &stopping, THREAD_RUNNING);
     return;
+  }
   mlos_descriptor_close(&kick_read);
   mlos_descriptor_close(&kick_write);
   atomic_store(&state, THREAD_NONE);

@@ -10,13 +10,13 @@
 #include <errno.h>
 #include <string.h>
 
-static void notice_open(const char *file, int flags, uint64_t *counter) {
+static void notice_open(const char *file, int flags, int32_t name_space, uint64_t *counter) {
   int saved_errno = errno;
   if (mlos_ready() && mlos_agent.started && !mlos_thread.inside) {
     mlos_thread.inside = 1;
     __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
     mlos_event(MLOS_EVENT_DLOPEN, 0, flags, file);
-    mlos_request_note(file);
+    mlos_request_note(file, name_space);
     atomic_store_explicit(&mlos_agent.loader_active, true, memory_order_relaxed);
     bool frozen = atomic_load_explicit(&mlos_agent.frozen, memory_order_relaxed);
     if (mlos_control_running()) {
@@ -48,7 +48,7 @@ void *mlos_hook_dlopen(const char *file, int flags) {
   if (mlos_unlikely(!mlos_real.dlopen))
     find_loader_functions();
   if (mlos_agent.header)
-    notice_open(file, flags, &mlos_agent.header->dlopen_calls);
+    notice_open(file, flags, 0, &mlos_agent.header->dlopen_calls);
   __attribute__((musttail)) return mlos_real.dlopen(file, flags);
 }
 
@@ -56,7 +56,7 @@ void *mlos_hook_dlmopen(long name_space, const char *file, int flags) {
   if (mlos_unlikely(!mlos_real.dlmopen))
     find_loader_functions();
   if (mlos_agent.header)
-    notice_open(file, flags, &mlos_agent.header->dlmopen_calls);
+    notice_open(file, flags, (int32_t)name_space, &mlos_agent.header->dlmopen_calls);
   __attribute__((musttail)) return mlos_real.dlmopen(name_space, file, flags);
 }
 
@@ -82,7 +82,8 @@ int mlos_hook_dlclose(void *handle) {
     mlos_event(MLOS_EVENT_DLCLOSE, module, result, NULL);
     mlos_module_count_close(module);
     mlos_modules_refresh(false);
-    if (result == 0 && mlos_module_is_loaded(module))
+    /* Asked of ld.so: the table may be in another thread's hands, and behind. */
+    if (result == 0 && module && mlos_handle_is_open(handle))
       mlos_event(MLOS_EVENT_KEPT, module, 0, NULL);
     atomic_store_explicit(&mlos_agent.loader_active, true, memory_order_relaxed);
     if (!mlos_control_running())

@@ -2,6 +2,7 @@
 #include "agent.h"
 #include "exec_environment.h"
 #include "hooks.h"
+#include "sys.h"
 #include <errno.h>
 #include <stdarg.h>
 
@@ -10,6 +11,11 @@ extern char **environ;
 static void note_exec(const char *path, int64_t child) {
   int saved_errno = errno;
   mlos_start();
+  /* A vfork child calls with its parent's memory. */
+  if (child == 0 && !atomic_load_explicit(&mlos_agent.frozen, memory_order_relaxed)) {
+    long self = mlos_sys(SYS_getpid, 0, 0, 0, 0);
+    child = self == mlos_agent.pid ? 0 : self;
+  }
   uint32_t mode = mlos_mode();
   /* A forked child that only execs gets no segment for it. */
   bool own = (mode == MLOS_MODE_COUNTING || mode == MLOS_MODE_LOADER_ONLY) && !mlos_thread.forking;

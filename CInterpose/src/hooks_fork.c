@@ -4,6 +4,7 @@
  * children share the parent's memory and simply count on.
  */
 #include "agent.h"
+#include "forks.h"
 #include "hooks.h"
 #include "sys.h"
 #include <errno.h>
@@ -29,6 +30,7 @@ static void before_fork(void) {
     thread->self = NULL;
   }
   thread->deferred = 0;
+  thread->forks_begun = mlos_forks_begin();
   mlos_segment_sums(mlos_agent.header, thread->fork_sums);
   thread->fork_inexact = mlos_agent.header->base_inexact || mlos_other_slots_live();
   thread->forking = 1;
@@ -40,6 +42,8 @@ static void in_parent(void) {
   mlos_thread.forking = 0;
   mlos_thread.self = mlos_thread.saved;
   mlos_thread.saved = NULL;
+  if (mlos_thread.forks_begun)
+    mlos_forks_in_parent();
 }
 
 static void in_child(void) {
@@ -101,21 +105,46 @@ pid_t mlos_hook__Fork(void) {
   return (pid_t)after_raw_fork(mlos_real._Fork());
 }
 
+/* clone's child runs no fork handler, and returns to its entry. */
+struct clone_call {
+  int (*entry)(void *);
+  void *argument;
+};
+
+static int enter_clone(void *data) {
+  struct clone_call call = *(const struct clone_call *)data;
+  in_child();
+  return call.entry(call.argument);
+}
+
 int mlos_hook_clone(int (*entry)(void *), void *stack, int flags, void *argument, pid_t *ptid, void *tls, pid_t *ctid) {
   mlos_start();
   if (flags & CLONE_VM)
     __attribute__((musttail)) return mlos_real.clone(entry, stack, flags, argument, ptid, tls, ctid);
-  /* The child never comes back here: it finds the mark of the preparation with its first allocation. */
+  /* In the child's copy of this stack it is still there when this function has returned. */
+  struct clone_call call = {entry, argument};
   before_fork();
-  int child = mlos_real.clone(entry, stack, flags, argument, ptid, tls, ctid);
+  int child = mlos_real.clone(entry ? enter_clone : NULL, stack, flags, &call, ptid, tls, ctid);
   return (int)after_raw_fork(child);
 }
+
+/* linux/sched.h has struct clone_args since 5.3: words of 8 bytes, of which the first version had eight. */
+#ifndef SYS_clone3
+#define SYS_clone3 435
+#endif
+#define CLONE_ARGS_BYTES 64u
+#define CLONE_ARGS_FLAGS 0
+#define CLONE_ARGS_STACK 5
 
 static bool forks(long number, long a, long b) {
 #ifdef SYS_fork
   if (number == SYS_fork)
     return true;
 #endif
+  if (number == SYS_clone3 && a && (size_t)b >= CLONE_ARGS_BYTES) {
+    const uint64_t *arguments = (const uint64_t *)a;
+    return !(arguments[CLONE_ARGS_FLAGS] & CLONE_VM) && arguments[CLONE_ARGS_STACK] == 0;
+  }
   return number == SYS_clone && !(a & CLONE_VM) && b == 0;
 }
 

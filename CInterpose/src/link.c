@@ -4,6 +4,7 @@
  * cannot be sent now is dropped.
  */
 #include "agent.h"
+#include "forks.h"
 #include "mlos_agent.h"
 #include "sys.h"
 #include <errno.h>
@@ -121,8 +122,6 @@ static bool send_hello(int number) {
 }
 
 static uint32_t connect_to(const char *path) {
-  if (!is_socket(path))
-    return MLOS_CONNECT_ABSENT;
   long number = mlos_sys(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, 0);
   struct mlos_descriptor descriptor;
   if (number < 0 || !mlos_descriptor_adopt(&descriptor, (int)number))
@@ -152,7 +151,11 @@ static uint32_t connect_to(const char *path) {
 static uint32_t connect_any(void) {
   uint32_t best = MLOS_CONNECT_ABSENT;
   for (unsigned i = 0; i < path_count; i++) {
+    /* A child must not come to hold a connection of its parent's that no variable knows yet. */
+    if (!is_socket(paths[i]) || !mlos_forks_hold())
+      continue;
     uint32_t result = connect_to(paths[i]);
+    mlos_forks_release();
     if (result == MLOS_CONNECT_OK)
       return result;
     if (result == MLOS_CONNECT_REFUSED)

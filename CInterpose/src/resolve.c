@@ -7,6 +7,7 @@
 #include "agent.h"
 #include "counters.h"
 #include "hooks.h"
+#include "loader.h"
 #include "object.h"
 #include "sys.h"
 #include <elf.h>
@@ -40,19 +41,23 @@ static bool is_vdso(const char *name) {
   return true;
 }
 
-/* The debugger's list of objects, by way of the program's own dynamic section. Only for the start, with one thread. */
+/* The debugger's list of objects, by way of the program's own dynamic section. Only for the start, with one thread. NULL where
+   the program's load address is not to be found: without PT_PHDR, as in a library that is run by naming it to ld.so. */
 static const struct link_map *first_link_map(void) {
   const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR);
   uintptr_t base = 0;
+  bool base_known = false;
   unsigned long count = headers ? getauxval(AT_PHNUM) : 0;
   const ElfW(Phdr) *dynamic = NULL;
   for (unsigned long i = 0; i < count; i++) {
-    if (headers[i].p_type == PT_PHDR)
+    if (headers[i].p_type == PT_PHDR) {
       base = (uintptr_t)headers - headers[i].p_vaddr;
+      base_known = true;
+    }
     if (headers[i].p_type == PT_DYNAMIC)
       dynamic = &headers[i];
   }
-  if (!dynamic)
+  if (!dynamic || !base_known)
     return NULL;
   for (const ElfW(Dyn) *entry = (const ElfW(Dyn) *)(base + dynamic->p_vaddr); entry->d_tag != DT_NULL; entry++)
     if (entry->d_tag == DT_DEBUG && entry->d_un.d_ptr)
@@ -147,7 +152,8 @@ struct walk {
 static int resolve_object(struct dl_phdr_info *info, size_t size, void *data) {
   struct walk *walk = data;
   struct mlos_object object;
-  walk->index++;
+  if (walk->index++ == 0)
+    mlos_loader_remember(info);
   if (is_vdso(info->dlpi_name))
     return 0;
   if (!mlos_object_of(info, &object))

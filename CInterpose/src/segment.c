@@ -102,6 +102,7 @@ static void copy_modules(struct mlos_header *to, const struct mlos_header *from)
   to->modules_count = count;
   to->strings_used = strings;
   to->modules_dropped = from->modules_dropped;
+  to->name_spaces = from->name_spaces;
   to->dl_adds = from->dl_adds;
   to->dl_subs = from->dl_subs;
   to->table_updated_ns = from->table_updated_ns;

@@ -3,6 +3,7 @@
  */
 #include "agent.h"
 #include "counters.h"
+#include "forks.h"
 #include "mlos_agent.h"
 #include "sys.h"
 #include <errno.h>
@@ -122,6 +123,7 @@ void mlos_enter_child(void) {
   mlos_thread.forking = 0;
   mlos_thread.child_seen = 1;
   mlos_thread.self = mlos_thread.saved = NULL;
+  mlos_forks_in_child();
   mlos_agent.mode_after_fork = mlos_mode();
   mlos_become(MLOS_MODE_CHILD);
 }
@@ -145,6 +147,7 @@ bool mlos_ready(void) {
     mlos_thread.self = mlos_thread.saved = NULL;
     mlos_thread.deferred = mlos_thread.overflowed = mlos_thread.inside = 0;
     check_tid_offset();
+    mlos_requests_after_fork();
     mlos_link_after_fork();
     mlos_control_after_fork();
     mlos_agent.start_ms = mlos_coarse_ms();
@@ -168,6 +171,16 @@ static bool is(const char *value, const char *expected) {
   return value && strcmp(value, expected) == 0;
 }
 
+/* A constructor that ran before this one has forked, and its child goes on here. */
+static void follow_early_fork(void) {
+  if (mlos_sys(SYS_getpid, 0, 0, 0, 0) == mlos_agent.pid)
+    return;
+  mlos_segment_sums(mlos_agent.header, mlos_thread.fork_sums);
+  mlos_enter_child();
+  mlos_thread.child_seen = 0;
+  mlos_ready();
+}
+
 __attribute__((constructor)) static void begin(int argc, char **argv, char **envp) {
   int saved_errno = errno;
   mlos_start();
@@ -182,6 +195,7 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
     mlos_become(MLOS_MODE_OFF);
     return;
   }
+  follow_early_fork();
   check_tid_offset();
   mlos_agent.filter_inherited = mlos_sys(SYS_prctl, PR_GET_SECCOMP, 0, 0, 0) > 0;
   mlos_agent.thread_allowed = !is(value_in(envp, MLOS_ENV_THREAD), "never") && !mlos_agent.filter_inherited;

@@ -16,6 +16,7 @@ OK, UNSUPPORTED = 0, 1
 ACTIVE, LOADER_ONLY, INERT = 1, 2, 3
 REASONS = {0: "none", 1: "mixed", 6: "self-check", 7: "seccomp", 8: "descriptor", 10: "refused"}
 GLIBC, JEMALLOC, TCMALLOC, MIMALLOC, OTHER = 1, 2, 3, 4, 5
+BASE_ONLY, LISTED, NOT_LISTED = range(3)
 DLOPEN, LOADED, DLCLOSE, UNLOADED, KEPT, FORK, EXEC, STATE = range(1, 9)
 
 # Longest wait for an event that must come.
@@ -32,7 +33,7 @@ class Segment:
         "glibc_minor:I state:I reason:I control_thread:I slots_used:I slots_overflowed:Q modules_sequence:Q "
         "modules_epoch:Q modules_count:I strings_used:I modules_dropped:Q events_head:Q dl_adds:Q dl_subs:Q "
         "dlopen_calls:Q dlmopen_calls:Q dlclose_calls:Q forks:Q execs:Q table_updated_ns:Q wakeups:Q reconnects:Q "
-        "base_allocations:Q base_frees:Q base_bytes_allocated:Q base_bytes_freed:Q base_inexact:I reserved0:I")
+        "base_allocations:Q base_frees:Q base_bytes_allocated:Q base_bytes_freed:Q base_inexact:I name_spaces:I")
 
     def __init__(self, descriptor):
         self.size = os.fstat(descriptor).st_size
@@ -80,7 +81,7 @@ class Segment:
                 (ident, state, flags, space, device, inode, load, start, end, opens, closes, first, last, gone,
                  path_offset, path_length, build_id) = row
                 rows.append(dict(
-                    id=ident, state=state, flags=flags, device=device, inode=inode, load=load, start=start, end=end,
+                    id=ident, state=state, flags=flags, space=space, device=device, inode=inode, load=load, start=start, end=end,
                     opens=opens, closes=closes, first=first, last=last, gone=gone,
                     path=self._string(path_offset, path_length), build_id=build_id))
             if before % 2 == 0 and before == self.modules_sequence:
@@ -136,6 +137,9 @@ class Session:
         self.connection.send(struct.pack("=IHHIIII4Q", MAGIC, VERSION, COMMAND, 56, self.requests, code, 0, 0, 0, 0, 0))
         return self.requests
 
+    def has_result(self):
+        return bool(select.select([self.connection], [], [], 0)[0])
+
     def result(self):
         """Waits for one RESULT: (request, status, code, value)."""
         ready, _, _ = select.select([self.connection], [], [], WAIT_SECONDS)
@@ -170,6 +174,10 @@ class Supervisor:
         if not ready:
             raise Failure("no agent connected")
         return Session(self.listener.accept()[0])
+
+    def is_pending(self):
+        """Whether an agent has connected that was not accepted yet."""
+        return bool(select.select([self.listener], [], [], 0)[0])
 
     def accept_pid(self, pid):
         """The session of one process; other agents (children) are let go."""

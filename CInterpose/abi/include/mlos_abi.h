@@ -81,13 +81,20 @@ enum mlos_module_flags {
   MLOS_MODULE_PATH_TRUNCATED = 1u << 2, /* longer than MLOS_PATH_MAX */
   MLOS_MODULE_NO_IDENTITY = 1u << 3,    /* stat failed: device and inode are not known */
   MLOS_MODULE_HAS_TLS = 1u << 4,
-  MLOS_MODULE_VIRTUAL = 1u << 5 /* no file behind it: vdso */
+  MLOS_MODULE_VIRTUAL = 1u << 5,   /* no file behind it: vdso */
+  MLOS_MODULE_NO_HEADERS = 1u << 6 /* map_start and map_end are 0, build id and TLS not known: headers could not be read */
+};
+/* Whether objects outside the base namespace are in the table (made by dlmopen or LD_AUDIT). */
+enum mlos_namespaces {
+  MLOS_NAMESPACES_BASE_ONLY = 0, /* there are none */
+  MLOS_NAMESPACES_LISTED = 1,    /* there are, and all are listed */
+  MLOS_NAMESPACES_NOT_LISTED = 2 /* there are some that are not: glibc before 2.35 leads to none, or one is just being made */
 };
 struct mlos_module {
   uint32_t id;        /* 1, 2, ...; never reused within a segment */
   uint32_t state;     /* enum mlos_module_state */
   uint32_t flags;     /* enum mlos_module_flags */
-  int32_t name_space; /* link-map namespace: 0 = base; others are listed only when they can be walked, else never */
+  int32_t name_space; /* link-map namespace, dlinfo's RTLD_DI_LMID: 0 = base. ld.so is one object, and the base's */
   uint64_t device;
   uint64_t inode;
   uint64_t load_address; /* l_addr: the difference to the addresses in the file */
@@ -113,7 +120,7 @@ enum mlos_event_kind {
   MLOS_EVENT_UNLOADED = 4, /* seen gone; module = its id */
   MLOS_EVENT_KEPT = 5,     /* dlclose returned 0 and the object stayed mapped; module = its id */
   MLOS_EVENT_FORK = 6,     /* argument = child's pid as its parent sees it */
-  MLOS_EVENT_EXEC = 7,     /* about to exec; text = path, argument = 0; or posix_spawn'ed, argument = child's pid */
+  MLOS_EVENT_EXEC = 7,     /* about to exec; text = path, argument = 0; or posix_spawn or a vfork child, argument = its pid */
   MLOS_EVENT_STATE = 8     /* state or reason changed; argument = state << 32 | reason */
 };
 /* Writers reserve an index with fetch_add on events_head, fill the entry, then store sequence = index + 1 (release).
@@ -171,8 +178,8 @@ struct mlos_header {
   /* Live heap that was there before the slots began: inherited by fork, or counted before a supervisor came. Signed sums
      are not needed: each field only grows. */
   uint64_t base_allocations, base_frees, base_bytes_allocated, base_bytes_freed;
-  uint32_t base_inexact; /* 1: other threads were allocating at the fork, so the base may be off by their last calls */
-  uint32_t reserved0;
+  uint32_t base_inexact;     /* 1: other threads were allocating at the fork, so the base may be off by their last calls */
+  uint32_t name_spaces;      /* enum mlos_namespaces, atomic; when the table was last brought up to date */
   struct mlos_slot overflow; /* shared by threads without a slot; updated with atomic adds */
 };
 

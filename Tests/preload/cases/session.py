@@ -12,8 +12,10 @@ from supervisor import (ACTIVE, GLIBC, HELLO, KEPT, LOADED, DLOPEN, DLCLOSE, MAG
 class Talker:
     """The fixture that does one thing a line and answers each line."""
 
-    def __init__(self, path, preload=(AGENT,), **variables):
-        program = compile_fixture("talker.c", libraries=["-ldl", "-pthread"])
+    FIXTURE = "talker.c"
+
+    def __init__(self, path, preload=(AGENT,), program=None, **variables):
+        program = program or compile_fixture(self.FIXTURE, libraries=["-ldl", "-pthread"])
         self.process = start([program], preload=preload, MLOS_SOCKET=path, **variables)
 
     @property
@@ -54,8 +56,8 @@ def until(condition, talker, text):
         talker.say("churn")
 
 
-def thread_runs(session, talker):
-    talker.say("open libm.so.6")
+def thread_runs(session, talker, line="open libm.so.6"):
+    talker.say(line)
     until(lambda: session.segment.control_thread, talker, "no control thread")
 
 
@@ -112,8 +114,7 @@ def without_a_thread_commands_are_answered_all_the_same():
             talker.say("open libm.so.6")
             session.send_command(PING)
             answers = []
-            import select
-            until(lambda: select.select([session.connection], [], [], 0)[0], talker, "no answer")
+            until(session.has_result, talker, "no answer")
             answers.append(session.result()[1:3])
             equal(answers, [(OK, PING)], "PING")
             equal((session.segment.control_thread, len(os.listdir(f"/proc/{talker.pid}/task"))), (0, 1), "threads")
