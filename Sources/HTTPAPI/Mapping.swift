@@ -52,7 +52,7 @@ extension ModulesAnswer {
     self.init(
       takenAt: snapshot.takenAt, pid: snapshot.facts.identity.pid, name: snapshot.facts.name,
       source: snapshot.hasAgent ? "agent" : "adopted", modules: snapshot.modules.map { ModuleRow($0) },
-      modulesDropped: snapshot.dropped)
+      modulesDropped: snapshot.dropped, otherNamespaces: Known(snapshot.otherNamespaces?.rawValue))
   }
 }
 

@@ -121,9 +121,17 @@ public final class AgentSegment: @unchecked Sendable {
         heap: sum(header), controlThread: header.control_thread == 0 ? nil : Int32(truncatingIfNeeded: header.control_thread),
         dlopenCalls: header.dlopen_calls &+ header.dlmopen_calls, dlcloseCalls: header.dlclose_calls, forks: header.forks,
         wakeups: header.wakeups, modules: modules, modulesDropped: header.modules_dropped &+ refused,
-        eventsHead: header.events_head)
+        eventsHead: header.events_head, otherNamespaces: Self.otherNamespaces(header.name_spaces))
     }
     return nil
+  }
+
+  private static func otherNamespaces(_ raw: UInt32) -> AgentReport.OtherNamespaces {
+    switch raw {
+    case MLOS_NAMESPACES_BASE_ONLY.rawValue: .none
+    case MLOS_NAMESPACES_LISTED.rawValue: .listed
+    default: .notListed
+    }
   }
 
   /// State, heap and the number of loaded modules.

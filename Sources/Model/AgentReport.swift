@@ -19,11 +19,17 @@ public struct AgentReport: Hashable, Sendable {
   public var modulesDropped: UInt64
   /// Index of the next event the agent will write.
   public var eventsHead: UInt64
+  public var otherNamespaces: OtherNamespaces
+
+  /// Whether objects outside the program's own link-map namespace (dlmopen, LD_AUDIT) are in the table.
+  public enum OtherNamespaces: String, Hashable, Sendable {
+    case none, listed, notListed = "not-listed"
+  }
 
   public init(
     state: State, reason: String?, version: String, allocator: String, heap: HeapCounters, controlThread: Int32?,
     dlopenCalls: UInt64, dlcloseCalls: UInt64, forks: UInt64, wakeups: UInt64, modules: [AgentModule],
-    modulesDropped: UInt64, eventsHead: UInt64
+    modulesDropped: UInt64, eventsHead: UInt64, otherNamespaces: OtherNamespaces
   ) {
     self.state = state
     self.reason = reason
@@ -38,6 +44,7 @@ public struct AgentReport: Hashable, Sendable {
     self.modules = modules
     self.modulesDropped = modulesDropped
     self.eventsHead = eventsHead
+    self.otherNamespaces = otherNamespaces
   }
 }
 

@@ -83,6 +83,8 @@ public struct ModulesSnapshot: Sendable {
   /// By load address; unloaded ones last.
   public var modules: [ModuleSnapshot]
   public var dropped: UInt64
+  /// Nil without an agent.
+  public var otherNamespaces: AgentReport.OtherNamespaces?
 }
 
 public struct ModuleSnapshot: Sendable {

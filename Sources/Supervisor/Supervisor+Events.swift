@@ -73,7 +73,9 @@ extension Supervisor {
         detail: "\(lost) events were overwritten before they were read")
     }
     let paths = modulePaths(for: events, segment)
-    let packages = files.packages(for: Set(paths.values), of: pid, program: process.facts.executable)
+    let packages =
+      paths.isEmpty || !lookUps.take(at: moment.monotonic)
+      ? [:] : files.packages(for: Set(paths.values), of: pid, program: process.facts.executable)
     for event in events {
       let path = event.module.flatMap { paths[$0] }
       record(

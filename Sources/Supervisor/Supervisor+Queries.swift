@@ -80,7 +80,7 @@ extension Supervisor {
     }
     return ModulesSnapshot(
       takenAt: moment.wall, facts: view.facts, hasAgent: view.report != nil, modules: modules,
-      dropped: view.report?.modulesDropped ?? 0)
+      dropped: view.report?.modulesDropped ?? 0, otherNamespaces: view.report?.otherNamespaces)
   }
 
   public func packages(of pid: Int32?) async throws(CommandError) -> PackagesSnapshot {

@@ -1,8 +1,16 @@
 import Model
 
 extension Supervisor {
-  /// Scans at one tick, so that many processes due at once do not make one long pause.
+  /// Scans at one tick, at least; more only where the interval could not be kept otherwise. So many processes due at once do not
+  /// make one long pause.
   static var scansPerTick: Int { 4 }
+
+  /// - Parameter elapsed: Nanoseconds since the tick before.
+  static func scans(processes: Int, elapsed: UInt64, interval: Double?) -> Int {
+    guard let interval, interval > 0 else { return scansPerTick }
+    let share = (Double(processes) * Double(elapsed) / 1e9 / interval).rounded(.up)
+    return max(scansPerTick, Int(min(share, Double(processes))))
+  }
   /// 5 s: long enough for a server that is in use to show it.
   static var firstPause: Double { 5 }
 
@@ -23,7 +31,10 @@ extension Supervisor {
     }
     let due = processes.filter { $0.value.nextScan <= moment.monotonic }.keys
       .sorted { (processes[$0]!.nextScan, $0) < (processes[$1]!.nextScan, $1) }
-    for pid in due.prefix(Self.scansPerTick) { scan(pid, at: moment) }
+    let scans = Self.scans(
+      processes: processes.count, elapsed: lastTick.map { moment.monotonic &- $0 } ?? 0, interval: options.observeInterval)
+    lastTick = moment.monotonic
+    for pid in due.prefix(scans) { scan(pid, at: moment) }
   }
 
   /// 60 s: after the first look only what was refused or forked unseen is left to find.

@@ -44,6 +44,9 @@ public actor Supervisor: SupervisorCommands {
   var hasWatched = false
   /// Monotonic time of the next look for agents that are not connected.
   var nextDiscovery: UInt64 = 0
+  /// Monotonic time of the tick before.
+  var lastTick: UInt64?
+  var lookUps = LookUpBudget()
   /// No one may wait for events any more: the end has come.
   var isClosed = false
 

@@ -13,14 +13,16 @@ import Testing
       ("::/x.so::", "/a/libmlosagent.so:/x.so"), ("/x/notlibmlosagent.so", "/a/libmlosagent.so:/x/notlibmlosagent.so"),
     ] as [(String?, String)])
   func preload(existing: String?, expected: String) {
-    #expect(AgentLibrary.preload(agent: "/a/libmlosagent.so", existing: existing) == expected)
-    #expect(AgentLibrary.preload(agent: "/a/libmlosagent.so", existing: expected) == expected)
+    #expect(AgentLibrary.preload(agent: "/a/libmlosagent.so", existing: existing.map { Array($0.utf8) }) == Array(expected.utf8))
+    #expect(AgentLibrary.preload(agent: "/a/libmlosagent.so", existing: Array(expected.utf8)) == Array(expected.utf8))
   }
 
   @Test(
     "without the agent",
     arguments: [(nil, nil), ("/a/libmlosagent.so", nil), ("/x.so:/a/libmlosagent.so", "/x.so")] as [(String?, String?)])
-  func withoutAgent(existing: String?, expected: String?) { #expect(AgentLibrary.withoutAgent(existing) == expected) }
+  func withoutAgent(existing: String?, expected: String?) {
+    #expect(AgentLibrary.withoutAgent(existing.map { Array($0.utf8) }) == expected.map { Array($0.utf8) })
+  }
 
   @Test(
     "the agent's library: named, or beside the command, or installed",
@@ -41,11 +43,19 @@ import Testing
     #expect((try? chosen.get()) == expected)
   }
 
+  @Test("a preloaded path that is no UTF-8 keeps its bytes") func preloadBytes() {
+    let existing: [UInt8] = [0x2F, 0xFF, 0xC3, 0x3A, 0x2F, 0x62]
+    #expect(AgentLibrary.preload(agent: "/a/libmlosagent.so", existing: existing) == Array("/a/libmlosagent.so:".utf8) + existing)
+    #expect(AgentLibrary.withoutAgent(Array("/a/libmlosagent.so:".utf8) + existing) == existing)
+  }
+
   @Test("the environment keeps its bytes, its order and what is not named") func environment() {
     let bytes = [
       Array("A=1".utf8), [0x42, 0x3D, 0xFF], Array("LD_PRELOAD=/x".utf8), Array("LD_PRELOAD=/y".utf8), Array("C".utf8),
     ]
-    func set(_ changes: [(String, String?)]) -> [[UInt8]] { ProcessImage.environment(bytes, setting: changes) }
+    func set(_ changes: [(String, String?)]) -> [[UInt8]] {
+      ProcessImage.environment(bytes, setting: changes.map { ($0.0, $0.1.map { Array($0.utf8) }) })
+    }
     #expect(set([]) == bytes)
     #expect(
       set([("LD_PRELOAD", "/a"), ("N", "")]) == [bytes[0], bytes[1], Array("LD_PRELOAD=/a".utf8), bytes[4], Array("N=".utf8)])
@@ -103,7 +113,7 @@ import Testing
       "A=1", "LD_PRELOAD=/x/libmlosagent.so:/y.so", "NOTIFY_SOCKET=/n", "WATCHDOG_USEC=5", "WATCHDOG_PID=7", "B=2",
     ]
     #expect(
-      EmbeddedSupervisor.environment(inherited.map { Array($0.utf8) }, preload: "/x/libmlosagent.so:/y.so")
+      EmbeddedSupervisor.environment(inherited.map { Array($0.utf8) }, preload: Array("/x/libmlosagent.so:/y.so".utf8))
         == ["A=1", "LD_PRELOAD=/y.so", "B=2"].map { Array($0.utf8) })
     #expect(
       EmbeddedSupervisor.candidates(executable: "/opt/bin/mlos", path: "/a:rel::/b").prefix(5)

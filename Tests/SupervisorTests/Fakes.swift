@@ -85,7 +85,7 @@ final class FakeSegment: SegmentReading {
       State(
         report: AgentReport(
           state: .active, reason: nil, version: "1", allocator: "glibc", heap: heap, controlThread: nil, dlopenCalls: 0,
-          dlcloseCalls: 0, forks: 0, wakeups: 0, modules: modules, modulesDropped: 0, eventsHead: 0)))
+          dlcloseCalls: 0, forks: 0, wakeups: 0, modules: modules, modulesDropped: 0, eventsHead: 0, otherNamespaces: .none)))
   }
   func heap() -> HeapCounters { state.withLock { $0.report.heap } }
   func summary() -> AgentSummary {

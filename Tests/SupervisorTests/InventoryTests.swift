@@ -132,6 +132,23 @@ import Testing
     #expect(page.next == 5)
   }
 
+  @Test func longTextsDropOlderEventsBeforeTheirNumberDoes() {
+    var history = EventHistory(capacity: 100, textLimit: 1_000)
+    for pid in 1...20 {
+      var event = record(Int32(pid))
+      event.subject = String(repeating: "x", count: 299)
+      history.append(event)
+    }
+    #expect(history.page(after: nil, limit: 100, pid: nil).events.map(\.pid) == [18, 19, 20])
+    #expect(history.page(after: 0, limit: 100, pid: nil).lost == 17)
+    var huge = record(21)
+    huge.subject = String(repeating: "x", count: 2_000)
+    history.append(huge)
+    #expect(history.page(after: nil, limit: 100, pid: nil).events.isEmpty)
+    history.append(record(22))
+    #expect(history.page(after: nil, limit: 100, pid: nil).events.map(\.pid) == [22])
+  }
+
   @Test func pagesFollowOneAnother() {
     var history = EventHistory(capacity: 10)
     for pid in 1...5 { history.append(record(Int32(pid))) }

@@ -56,7 +56,7 @@ struct Samples {
           neededBy: known ? ["/usr/bin/python3"] : [], pinnedBy: known ? ["nodelete"] : [], threadLocalBytes: maybe(16),
           executableBytes: maybe(73_728), readOnlyBytes: maybe(32_768), writableBytes: maybe(8_192),
           memory: memory)
-      ], modulesDropped: 0)
+      ], modulesDropped: 0, otherNamespaces: maybe("listed"))
   }
 
   var packages: PackagesAnswer {

@@ -32,14 +32,20 @@ public struct ModulesAnswer: Codable, Sendable, Hashable {
   public var modules: [ModuleRow]
   /// What the agent's table could not hold or the reader refused.
   public var modulesDropped: UInt64
+  /// Objects outside the program's own link-map namespace: `none`, `listed`, `not-listed`; null without an agent.
+  public var otherNamespaces: Known<String>
 
-  public init(takenAt: Double, pid: Int32, name: String, source: String, modules: [ModuleRow], modulesDropped: UInt64) {
+  public init(
+    takenAt: Double, pid: Int32, name: String, source: String, modules: [ModuleRow], modulesDropped: UInt64,
+    otherNamespaces: Known<String>
+  ) {
     self.takenAt = takenAt
     self.pid = pid
     self.name = name
     self.source = source
     self.modules = modules
     self.modulesDropped = modulesDropped
+    self.otherNamespaces = otherNamespaces
   }
 }
 

@@ -111,7 +111,7 @@ struct RunCommand: ParsableCommand {
     var library: String
     var socket: String
     var supervisor: RunReport.Supervisor
-    var changes: [(name: String, value: String?)]
+    var changes: [(name: String, value: [UInt8]?)]
   }
 
   /// Finds the agent, sees to a supervisor, and says what is different in the program's environment.
@@ -128,12 +128,14 @@ struct RunCommand: ParsableCommand {
       candidates: AgentLibrary.candidates(executable: own, architecture: AgentLibrary.architecture),
       isReadable: AgentLibrary.isReadable
     ).get()
-    let existing = environment["LD_PRELOAD"]
+    let existing = ProcessImage.value(of: "LD_PRELOAD", in: inherited)
     let supervisor = try reachSupervisor(
       settings, own: own, path: environment["PATH"], environment: EmbeddedSupervisor.environment(inherited, preload: existing))
     return Preparation(
       library: library, socket: settings.socket, supervisor: supervisor,
-      changes: [("LD_PRELOAD", AgentLibrary.preload(agent: library, existing: existing)), ("MLOS_SOCKET", settings.socket)])
+      changes: [
+        ("LD_PRELOAD", AgentLibrary.preload(agent: library, existing: existing)), ("MLOS_SOCKET", Array(settings.socket.utf8)),
+      ])
   }
 
   private func reachSupervisor(

@@ -46,20 +46,27 @@ enum AgentLibrary {
     return read(descriptor, &magic, 4) == 4 && magic == [0x7F, 0x45, 0x4C, 0x46]
   }
 
-  /// LD_PRELOAD with the agent first and everything else as it was; an agent that is in it already is not named twice.
-  static func preload(agent: String, existing: String?) -> String {
+  /// LD_PRELOAD with the agent first and everything else as it was, byte for byte; an agent that is in it already is not named
+  /// twice.
+  static func preload(agent: String, existing: [UInt8]?) -> [UInt8] {
     let others = entries(existing).filter { !isAgent($0) }
-    return ([agent[...]] + others).joined(separator: ":")
+    return Array(([Array(agent.utf8)[...]] + others).joined(separator: [separator]))
   }
 
   /// LD_PRELOAD without the agent; nil when nothing is left.
-  static func withoutAgent(_ existing: String?) -> String? {
+  static func withoutAgent(_ existing: [UInt8]?) -> [UInt8]? {
     let others = entries(existing).filter { !isAgent($0) }
-    return others.isEmpty ? nil : others.joined(separator: ":")
+    return others.isEmpty ? nil : Array(others.joined(separator: [separator]))
   }
 
-  private static func entries(_ value: String?) -> [Substring] { (value ?? "").split { $0 == ":" || $0 == " " } }
-  private static func isAgent(_ entry: Substring) -> Bool { entry == name || entry.hasSuffix("/" + name) }
+  private static let separator = UInt8(ascii: ":")
+  private static func entries(_ value: [UInt8]?) -> [ArraySlice<UInt8>] {
+    (value ?? []).split { $0 == separator || $0 == UInt8(ascii: " ") }
+  }
+  private static func isAgent(_ entry: ArraySlice<UInt8>) -> Bool {
+    let name = Array(Self.name.utf8)
+    return entry.elementsEqual(name) || entry.suffix(name.count + 1).elementsEqual([UInt8(ascii: "/")] + name)
+  }
 
   static var architecture: String {
     #if arch(arm64)

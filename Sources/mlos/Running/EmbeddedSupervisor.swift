@@ -27,7 +27,7 @@ enum EmbeddedSupervisor {
 
   /// Of the environment it gets: a supervisor does not watch itself, and what a service manager told the program is not for it,
   /// or it would announce that the program is ready.
-  static func environment(_ inherited: [[UInt8]], preload: String?) -> [[UInt8]] {
+  static func environment(_ inherited: [[UInt8]], preload: [UInt8]?) -> [[UInt8]] {
     ProcessImage.environment(
       inherited,
       setting: [

@@ -26,14 +26,14 @@ enum ProcessImage {
   }
 
   /// `environment` with other values for some names; nil takes the variable out. What is not named stays as it is.
-  static func environment(_ environment: [[UInt8]], setting changes: [(name: String, value: String?)]) -> [[UInt8]] {
+  static func environment(_ environment: [[UInt8]], setting changes: [(name: String, value: [UInt8]?)]) -> [[UInt8]] {
     var result = environment
     for (name, value) in changes {
       let prefix = Array("\(name)=".utf8)
       let position = result.firstIndex { $0.starts(with: prefix) }
       result.removeAll { $0.starts(with: prefix) }
       guard let value else { continue }
-      result.insert(prefix + Array(value.utf8), at: min(position ?? result.count, result.count))
+      result.insert(prefix + value, at: min(position ?? result.count, result.count))
     }
     return result
   }
