@@ -12,6 +12,8 @@ struct LiveTop {
   private var schedule = TopSchedule()
   /// The page or process changed while an answer to something else was under way.
   private var isOutdated = false
+  /// The terminal took no more output.
+  private var isHungUp = false
 
   /// - Parameter first: A reading, so that a supervisor that is not there is an error like that of any command.
   init(_ model: TopModel, first: TopReading, reader: TopReader, terminal: Terminal, environment: [String: String]) throws {
@@ -75,9 +77,6 @@ struct LiveTop {
     let lines = model.screen(terminal, rows: size.rows, at: time)
     if !screen.draw(lines, columns: size.columns) { isHungUp = true }
   }
-
-  /// The terminal took no more output.
-  private var isHungUp = false
 
   /// Until something happens or is due.
   private mutating func wait(from now: Double) throws -> Next {

@@ -65,8 +65,8 @@ extension TopModel {
   ///   - window: Which rows; the columns are laid out for these.
   ///   - marked: Row that stands out.
   private func tableLines(_ terminal: Terminal, window: Range<Int>, marked: Int?, hasHeading: Bool) -> [String] {
-    // Without colours a row is marked by a character before it.
-    let margin = marked == nil || terminal.hasColours ? 0 : 2
+    // Without colours a row is marked by a character before it, where there is room.
+    let margin = marked == nil || terminal.hasColours || (terminal.columns ?? 0) < 10 ? 0 : 2
     let width = terminal.columns.map { max($0 - margin, 1) }
     let made: TopTable
     let now = reading?.processes.takenAt ?? 0

@@ -82,7 +82,8 @@ struct KeyParser {
     switch second {
     case UInt8(ascii: "O"):
       guard let final = rest.dropFirst().first else { return .unfinished }
-      return .key(cursorKey(final), length: 3)
+      // M: Enter of the number pad.
+      return .key(final == UInt8(ascii: "M") ? .enter : cursorKey(final), length: 3)
     case UInt8(ascii: "["):
       let body = rest.dropFirst()
       // Function keys of the Linux console: ESC [ [ A.
@@ -119,7 +120,6 @@ struct KeyParser {
     case UInt8(ascii: "D"): .left
     case UInt8(ascii: "H"): .home
     case UInt8(ascii: "F"): .end
-    case UInt8(ascii: "M"): .enter
     case UInt8(ascii: "Z"): .tab
     default: nil
     }
