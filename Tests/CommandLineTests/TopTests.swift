@@ -227,9 +227,15 @@ func topLines(_ model: inout TopModel, _ columns: Int, _ rows: Int, at time: Dou
     #expect(topLines(&model, 40, 24, at: 112)[2] == "no supervisor for 12 s; retrying")
     #expect(topLines(&model, 20, 5, at: 112)[0] == "no supervisor")
     #expect(topLines(&model, 5, 5, at: 112)[0] == "no s…")
+    _ = model.press(.character(" "))
+    #expect(topLines(&model, 80, 24, at: 112)[2] == "no supervisor for 12 s: there is no such socket")
     model.take(try TopSamples.reading([], at: 20))
+    model.ask(at: 112)
     #expect(topLines(&model, 80, 24, at: 113)[2].hasPrefix("supervisor "))
     #expect(topLines(&model, 80, 24)[4].hasPrefix("No process is watched."))
+    #expect(topLines(&model, 80, 24, at: 117)[2] == "the supervisor has not answered for 5 s")
+    model.fail(.timeout(socket: "/s", after: .seconds(10)), at: 122)
+    #expect(topLines(&model, 80, 24, at: 122)[2] == "the supervisor on /s did not answer within 10.0 seconds")
   }
 
   @Test("pause and pace") func pace() throws {

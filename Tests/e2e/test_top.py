@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
-import subprocess
 import termios
 import unicodedata
 import unittest
-from collections.abc import Iterator
 from pathlib import Path
 
 import tmux
-from harness import MLOS, Case, Program, Supervisor, environment
+from harness import MLOS, Case, Program, Supervisor
 
 IDLE = "keep = [bytearray(1000) for _ in range(9000)]\ncheckpoint('up')"
-HEADING = re.compile(r"^ +PID .*RESIDENT")
-
-
-def printed(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
-    """`mlos top` without a terminal."""
-    values = options.pop("env", environment())
-    return subprocess.run(
-        [MLOS, "top", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=values, **options)
 
 
 class TopCase(Case):
@@ -72,7 +60,8 @@ class Shown(TopCase):
         self.assertRegex(lines[2], r"^supervisor .* MiB  \d+\.\d % CPU  up \d+ \w+  1 agent  0 adopted$")
         self.assertEqual(lines[4].split(), "PID AGENT RESIDENT HEAP HEAP/S CPU % ACTIVE COMMAND".split())
         self.assertRegex(lines[5], rf"^ *{program.pid}  active  .* MiB  .* MiB +0 +\d+\.\d  ")
-        self.assertEqual(lines[23], "q quit  Tab packages  Enter its packages  s sort  / filter  space pause  ? help")
+        self.assertEqual(
+            lines[23], "q quit  Tab packages  Enter its packages  s sort  / filter  space pause  ? help")
         self.assertTrue(window.is_taken())
 
     def test_200x50(self) -> None:
@@ -83,8 +72,8 @@ class Shown(TopCase):
         self.assert_frame(lines, 200, 50)
         self.assertEqual(
             lines[4].split(),
-            "PID NAME AGENT RESIDENT PRIVATE PROPORTIONAL HEAP HEAP/S ALLOC/S ALLOCATED/S CPU % THREADS MODULES ACTIVE COMMAND"
-            .split())
+            "PID NAME AGENT RESIDENT PRIVATE PROPORTIONAL HEAP HEAP/S ALLOC/S ALLOCATED/S CPU % THREADS MODULES ACTIVE "
+            "COMMAND".split())
         self.assertIn(str(program.pid), lines[5])
 
     def test_20x5(self) -> None:
@@ -99,7 +88,9 @@ class Shown(TopCase):
     def test_names_of_programs_do_not_break_the_lines(self) -> None:
         watch = self.supervisor()
         names = ["日本語の名前", "a\u202eb\u200bc\x1b[2J\x07\n", "e\u0301👨‍👩‍👧‍👦🇩🇪", "plain"]
-        code = "import ctypes\nname = eval(sys.stdin.readline())\nctypes.CDLL(None).prctl(15, name.encode(), 0, 0, 0)\ncheckpoint('up')"
+        code = (
+            "import ctypes\nname = eval(sys.stdin.readline())\n"
+            "ctypes.CDLL(None).prctl(15, name.encode(), 0, 0, 0)\ncheckpoint('up')")
         for name in names:
             program = self.program(watch.socket, code)
             program.go(ascii(name))
@@ -158,7 +149,8 @@ class Keys(TopCase):
         window.await_text("by resident")
         # A row further down, and its packages.
         window.press("Down", "Enter")
-        lines = window.await_screen("packages of one process", lambda lines: f" packages of python3 ({program.pid})" in lines[0])
+        lines = window.await_screen(
+            "packages of one process", lambda lines: f" packages of python3 ({program.pid})" in lines[0])
         self.assertTrue(any(line.startswith("libc6 ") for line in lines), lines)
         self.assertRegex(lines[2], r"^packages hold .* % of .* file-backed  .* anonymous$")
         window.press("Escape")
@@ -212,7 +204,8 @@ class Sizes(TopCase):
             # What tmux makes of the frame before, for a moment, is none of this size.
             window.await_screen(f"a frame of {columns}x{rows}", lambda lines: self.is_frame(lines, columns, rows))
         window.resize(20, 2)
-        window.await_screen("two rows", lambda lines: len(lines) == 2 and "MiB" in lines[1] and lines[0].startswith("1 process"))
+        window.await_screen(
+            "two rows", lambda lines: len(lines) == 2 and "MiB" in lines[1] and lines[0].startswith("1 process"))
 
     def test_a_storm_of_size_changes(self) -> None:
         watch, _ = self.watched()
@@ -262,6 +255,8 @@ class Lost(TopCase):
             window.type("?")
             window.await_text("turn the order around")
             window.type("q")
+            window.await_text("the supervisor has not answered for ")
+            window.type("q")
             window.await_("the shell's screen", window.is_restored)
         finally:
             os.kill(watch.pid, signal.SIGCONT)
@@ -279,8 +274,8 @@ class Left(TopCase):
             os.close(descriptor)
 
     def started(self, watch: Supervisor) -> tuple[tmux.Terminal, list]:
-        """Under a script's sh, which, unlike the shell above it, leaves the terminal as it finds it when a program ends. Not
-        in place of that shell: a program whose group has no shell above it is not stopped by SIGTSTP, signal(7)."""
+        """Under a script's sh, which, unlike the shell above it, leaves the terminal as it finds it when a program ends.
+        Not in place of that shell: a program whose group has no shell above it is not stopped by SIGTSTP."""
         script = self.folder / "session.sh"
         script.write_text('echo "~before"\ntrap : INT QUIT\nread go\nmlos top\necho "ended with $?"\nread end\n')
         window = self.terminal(watch)
@@ -368,100 +363,6 @@ class Left(TopCase):
             lines = window.await_text(f"{number} ended with 64")
             self.assertTrue(window.is_restored())
             self.assertIn("--once", "".join(lines))
-
-
-class Printed(TopCase):
-    def objects(self, watch: Supervisor, *arguments: str) -> Iterator[dict]:
-        """What --batch --json prints, as it does."""
-        command = [MLOS, "top", "--batch", "--json", "--interval", "0.2", "--socket", watch.socket, *arguments]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as process:
-            self.addCleanup(process.kill)
-            assert process.stdout
-            for line in process.stdout:
-                yield json.loads(line)
-
-    def test_once_without_a_terminal_is_text_alone(self) -> None:
-        watch, program = self.watched()
-        done = printed("--once", "--interval", "0.2", "--socket", watch.socket)
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        lines = done.stdout.splitlines()
-        self.assertEqual(len(lines), 5, lines)
-        self.assertRegex(lines[0], r"^1 process  by resident  every 0.2 s  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$")
-        self.assertRegex(lines[3], HEADING)
-        self.assertRegex(lines[4], rf"^ *{program.pid} ")
-        self.assertNotIn("\x1b", done.stdout)
-
-    def test_batch_ends_after_its_count(self) -> None:
-        watch, _ = self.watched()
-        done = printed("--batch", "--count", "3", "--interval", "0.2", "--packages", "--filter", "libc6", "--socket", watch.socket)
-        self.assertEqual(done.returncode, 0)
-        frames = done.stdout.split("\n\n")
-        self.assertEqual(len(frames), 3)
-        for frame in frames:
-            self.assertRegex(frame, r"^1 of \d+ packages  by resident  with \"libc6\"")
-            self.assertRegex(frame.splitlines()[4], "^libc6 ")
-
-    def test_json_one_object_a_line_with_rates(self) -> None:
-        watch, program = self.watched("checkpoint('up')\nkeep = bytearray(64 << 20)\ncheckpoint('grown')")
-        grew = 0.0
-        for number, report in enumerate(self.objects(watch)):
-            self.assertEqual(report["schema"], "mlos.top/1")
-            row = next(row for row in report["processes"] if row["pid"] == program.pid)
-            self.assertGreaterEqual(row["processor_percent"], 0)
-            grew += row["live_heap_bytes_per_second"] * report["elapsed_seconds"]
-            if number == 0:
-                program.go()
-            if grew > 60 << 20:
-                break
-        self.assertLess(grew, 80 << 20)
-
-    def test_supervisor_that_comes_back_while_it_prints(self) -> None:
-        watch, program = self.watched()
-        reports = self.objects(watch)
-        first = next(reports)
-        watch.stop(signal.SIGKILL)
-        watch.start()
-        later = next(report for report in reports if report["supervisor"]["pid"] == watch.pid)
-        self.assertEqual(first["processes"][0]["pid"], program.pid)
-        self.assertNotEqual(first["supervisor"]["pid"], later["supervisor"]["pid"])
-
-    def test_reader_that_goes_away_and_signals(self) -> None:
-        watch, _ = self.watched()
-        command = [MLOS, "top", "--batch", "--interval", "60", "--socket", watch.socket]
-        done = subprocess.run(
-            f"{MLOS} top --batch --interval 0.2 --socket {watch.socket} | head -n 1; echo $" + "{PIPESTATUS[0]}",
-            shell=True, executable="/bin/bash", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
-        self.assertRegex(done.stdout, r"^1 process.*\n0\n$")
-        self.assertEqual(done.stderr, "")
-        # Also while nothing is to be printed for a minute.
-        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment()) as process:
-            self.addCleanup(process.kill)
-            assert process.stdout
-            process.stdout.close()
-            self.assertEqual(process.wait(), 0)
-        with subprocess.Popen([*command[:-3], "0.2", *command[-2:]], stdout=subprocess.PIPE, env=environment()) as process:
-            self.addCleanup(process.kill)
-            assert process.stdout
-            process.stdout.readline()
-            process.terminate()
-            self.assertEqual(process.wait(), -signal.SIGTERM)
-
-    def test_errors(self) -> None:
-        watch, _ = self.watched()
-        for arguments, status, words in [
-            ((), 64, "standard output is not a terminal"),
-            (("--once", "--pid", "4194304"), 1, "process 4194304 is not watched"),
-            (("--once", "--interval", "0.1"), 64, "--interval"),
-            (("--packages", "--once", "--sort", "heap"), 64, "packages cannot be sorted by heap"),
-            (("--json",), 64, "--json needs --once or --batch"),
-        ]:
-            done = printed(*arguments, "--socket", watch.socket)
-            self.assertEqual((done.returncode, done.stdout), (status, ""), arguments)
-            self.assertIn(words, done.stderr)
-        watch.stop()
-        done = printed("--once", "--socket", watch.socket)
-        self.assertEqual(done.returncode, 3)
-        self.assertIn("mlosd", done.stderr)
 
 
 if __name__ == "__main__":

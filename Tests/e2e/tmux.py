@@ -1,4 +1,4 @@
-"""A terminal to run programs in: a tmux server of its own, driven in control mode, which says when the screen changed."""
+"""A terminal to run programs in: a tmux server of its own, in control mode, which says when the screen changed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ class Terminal:
         # No core file of a program that a test crashes.
         shell = f"ulimit -c 0; exec env PS1='{PROMPT} ' HISTFILE= bash --norc --noprofile -i"
         self.process = subprocess.Popen(
-            ["tmux", "-u", "-S", self.socket, "-f", "/dev/null", "-C", "new-session", "-x", str(columns), "-y", str(rows), shell],
+            ["tmux", "-u", "-S", self.socket, "-f", "/dev/null", "-C",
+             "new-session", "-x", str(columns), "-y", str(rows), shell],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env=environment(LC_ALL="C.UTF-8", **variables))
         assert self.process.stdout

@@ -9,6 +9,8 @@ struct LiveTop {
   private let screen: Screen
   private let signals: Int32
   private var keys = KeyParser()
+  /// When what the parser waits for counts as not coming; nil when it waits for nothing.
+  private var keysDue: Double?
   private var schedule = TopSchedule()
   /// The page or process changed while an answer to something else was under way.
   private var isOutdated = false
@@ -67,6 +69,7 @@ struct LiveTop {
   private mutating func ask(at time: Double) {
     isOutdated = false
     schedule.start(at: time)
+    model.ask(at: time)
     reader.start(model.scope)
   }
 
@@ -82,9 +85,9 @@ struct LiveTop {
   private mutating func wait(from now: Double) throws -> Next {
     if isHungUp { return .end(SIGHUP) }
     var times = [due()]
-    if keys.isWaiting { times.append(now + KeyParser.patience) }
+    times.append(keysDue)
     // The line that says for how long there is no news.
-    if model.failure != nil { times.append(now + 1) }
+    if model.failure != nil || schedule.isAsking { times.append(now + 1) }
     let timeout = times.compactMap { $0 }.min().map { Int32(min(max((($0 - now) * 1000).rounded(.up), 0), 60_000)) } ?? -1
     var states = [STDIN_FILENO, signals, reader.descriptor].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
     let count = poll(&states, nfds_t(states.count), timeout)
@@ -95,7 +98,10 @@ struct LiveTop {
     if let next = try obey(mlos_linux_signals_take()) { return next }
     guard count >= 0 else { return .goOn }
     if states[2].revents != 0 { take() }
-    return states[0].revents != 0 ? readKeys() : (count == 0 && keys.isWaiting ? press(keys.flush()) : .goOn)
+    if states[0].revents != 0 { return readKeys() }
+    guard let keysDue, monotonicSeconds() >= keysDue else { return .goOn }
+    self.keysDue = nil
+    return press(keys.flush())
   }
 
   private mutating func obey(_ came: UInt64) throws -> Next? {
@@ -128,7 +134,11 @@ struct LiveTop {
   private mutating func readKeys() -> Next {
     var buffer = [UInt8](repeating: 0, count: 4096)
     let count = read(STDIN_FILENO, &buffer, buffer.count)
-    if count > 0 { return press(keys.feed(buffer[..<count])) }
+    if count > 0 {
+      let pressed = keys.feed(buffer[..<count])
+      keysDue = keys.isWaiting ? monotonicSeconds() + KeyParser.patience : nil
+      return press(pressed)
+    }
     return count < 0 && (errno == EINTR || errno == EAGAIN) ? .goOn : .end(SIGHUP)
   }
 

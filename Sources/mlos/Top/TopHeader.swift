@@ -12,19 +12,26 @@ extension TopModel {
     return lines
   }
 
+  /// 2 s: a supervisor that is alive answers in a fraction of one.
+  private static let patience = 2.0
+
   /// Nil when there are news and what is shown is still there.
   func trouble(_ terminal: Terminal, at time: Double) -> String? {
     var candidates: [String] = []
     if let failure {
       let length = Phrases.duration(time - failure.since)
+      let next = isPaused ? "" : "; retrying"
       if case .notReachable(_, let reason) = failure.error {
         candidates = [
-          "no supervisor for \(length): \(reason); retrying", "no supervisor for \(length); retrying", "no supervisor, retrying",
+          "no supervisor for \(length): \(reason)\(next)", "no supervisor for \(length)\(next)", "no supervisor\(next)",
           "no supervisor",
         ]
       } else {
-        candidates = ["\(failure.error); retrying", "no answer for \(length); retrying", "no answer"]
+        candidates = ["\(failure.error)\(next)", "no answer for \(length)\(next)", "no answer"]
       }
+    } else if let asked, time - asked >= Self.patience {
+      let length = Phrases.duration(time - asked)
+      candidates = ["the supervisor has not answered for \(length)", "no answer for \(length)", "no answer"]
     } else if isGone {
       let who = if case .process(let pid, let name) = page { "\(name) (\(pid))" } else { "process \(only ?? 0)" }
       candidates = ["\(who) has ended or is not watched any more", "\(who) is gone", "gone"]

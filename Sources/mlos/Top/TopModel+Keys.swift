@@ -97,7 +97,6 @@ extension TopModel {
     case .pageDown: mode = .help(line + visibleRows)
     case .home: mode = .help(0)
     case .end: mode = .help(TopHelp.lines.count)
-    case .character("q"), .character("Q"): return .quit
     case .character, .left, .right, .enter, .escape, .tab, .backspace, .eraseLine, .redraw: mode = .browsing
     }
     return nil

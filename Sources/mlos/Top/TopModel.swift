@@ -78,6 +78,8 @@ struct TopModel {
   /// The last packages by what was asked, for as long as that page is open.
   private(set) var packages: PackagesAnswer?
   private(set) var packagesScope = TopPackagesScope.none
+  /// When what is not answered yet was asked.
+  private(set) var asked: Double?
   /// Why there is no news, and since when.
   private(set) var failure: (error: ClientError, since: Double)?
 
@@ -124,7 +126,10 @@ struct TopModel {
     return !reading.processes.processes.contains { $0.pid == pid }
   }
 
+  mutating func ask(at time: Double) { asked = time }
+
   mutating func take(_ new: TopReading) {
+    asked = nil
     failure = nil
     if let reading {
       // The supervisor's clock. One that was set back, or two answers from one moment, give no rates.
@@ -148,7 +153,10 @@ struct TopModel {
     }
   }
 
-  mutating func fail(_ error: ClientError, at time: Double) { failure = (error, failure?.since ?? time) }
+  mutating func fail(_ error: ClientError, at time: Double) {
+    asked = nil
+    failure = (error, failure?.since ?? time)
+  }
 
   /// Processes this is about, in no order.
   var processes: [TopProcess] {
