@@ -18,7 +18,7 @@ struct CommandLineInterface: AsyncParsableCommand {
       """,
     version: "mlos \(Release.version)",
     subcommands: [
-      RunCommand.self, ProcessesCommand.self, ModulesCommand.self, PackagesCommand.self, EventsCommand.self,
-      AdoptCommand.self, StatusCommand.self, ConfigCommand.self, DoctorCommand.self, CompletionCommand.self,
+      RunCommand.self, TopCommand.self, ProcessesCommand.self, ModulesCommand.self, PackagesCommand.self,
+      EventsCommand.self, AdoptCommand.self, StatusCommand.self, ConfigCommand.self, DoctorCommand.self, CompletionCommand.self,
     ])
 }
