@@ -71,6 +71,7 @@ public struct ControlAPI: Sendable {
       return try JSON.response(PackagesAnswer(try await commands.packages(of: pid)))
     }
     api.get("events") { request, _ in try await events(request) }
+    addHeapRoutes(api)
     api.post("adopt") { request, _ in
       let asked = try await JSON.decode(AdoptRequest.self, from: request, limit: bodyLimit())
       guard asked.pid > 0 else { throw APIError(.unprocessableContent, "invalid_request", "field 'pid' is not a process id") }
@@ -90,7 +91,7 @@ public struct ControlAPI: Sendable {
     return try JSON.response(EventsAnswer(await commands.events(after: after, limit: Int(limit), wait: wait, pid: pid)))
   }
 
-  private static func pid(_ text: String, of field: String) throws -> Int32 {
+  static func pid(_ text: String, of field: String) throws -> Int32 {
     try number(text, of: field, in: 1...Int32.max)
   }
 
