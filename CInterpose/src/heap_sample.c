@@ -91,10 +91,23 @@ static inline __attribute__((always_inline)) void capture_registers(struct mlos_
 #endif
 }
 
+/* How much to copy: glibc keeps a thread's control block above its stack, and what lies beyond it is nothing of the stack. The
+   main thread's block lies elsewhere. */
+static uint32_t wanted_bytes(uint64_t sp) {
+#if defined(__x86_64__)
+  uint64_t block;
+  __asm__("movq %%fs:0x10, %0" : "=r"(block));
+  if (block > sp && block - sp < MLOS_HEAP_STACK_BYTES)
+    return (uint32_t)(block - sp);
+#endif
+  return MLOS_HEAP_STACK_BYTES;
+}
+
 /* The kernel copies, and stops where nothing is mapped: no bounds of the stack need to be known, be it a thread's, a
    coroutine's or a signal handler's. 0: it refuses. */
 static uint32_t copy_stack(struct mlos_heap_record *record) {
-  struct iovec to = {record->stack, MLOS_HEAP_STACK_BYTES}, from = {(void *)(uintptr_t)record->sp, MLOS_HEAP_STACK_BYTES};
+  uint32_t wanted = wanted_bytes(record->sp);
+  struct iovec to = {record->stack, wanted}, from = {(void *)(uintptr_t)record->sp, wanted};
   long pid = mlos_sys(SYS_getpid, 0, 0, 0, 0);
   long copied = mlos_sys6(SYS_process_vm_readv, pid, (long)&to, 1, (long)&from, 1, 0);
   return copied < 0 ? 0 : (uint32_t)copied;

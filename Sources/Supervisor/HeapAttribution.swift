@@ -59,8 +59,11 @@ public struct HeapAttribution: Sendable {
   }
 
   private mutating func finish(_ builder: Builder) {
-    let order = builder.packages.indices.sorted { Self.precedes(builder.packages[$0].own, builder.packages[$1].own, $0, $1) }
-    var place = [Int](repeating: 0, count: order.count)
+    // The agent's own, whose frames are not shown, has none.
+    let order = builder.packages.indices.filter { builder.packages[$0].through.allocated.samples > 0 }.sorted {
+      Self.precedes(builder.packages[$0].own, builder.packages[$1].own, $0, $1)
+    }
+    var place = [Int](repeating: 0, count: builder.packages.count)
     for (new, old) in order.enumerated() { place[old] = new }
     packages = order.map { builder.packages[$0] }
     frames = builder.frames.map { frame in

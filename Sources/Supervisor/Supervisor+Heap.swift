@@ -99,7 +99,8 @@ extension Supervisor {
     switch process.link {
     case .adopted: throw .unavailable("process \(pid) runs without the agent: start it with mlos run to profile its heap")
     case .detached:
-      throw .unavailable("the agent in process \(pid) is not connected: it closed its descriptors, has a seccomp filter, or is idle")
+      throw .unavailable(
+        "the agent in process \(pid) is not connected: it closed its descriptors, has a seccomp filter, or is idle")
     case .agent(let id, let its): (session, segment) = (id, its)
     }
     guard segment.canProfileHeap, let commands = heap.commands[session] else {
@@ -200,7 +201,10 @@ extension Supervisor {
     case .timeOver: return nil
     case .stopped: return "stopped on request"
     case .exited: return "the process ended"
-    case .detached: return "the connection to the agent ended: the process executed another program or closed its descriptors"
+    case .detached:
+      // Of one that is killed the socket closes first.
+      if (try? inspector.isRunning(process.facts.identity)) == false { return "the process ended" }
+      return "the connection to the agent ended: the process executed another program or closed its descriptors"
     case .closing: return "the supervisor was asked to end"
     case .notAnswered:
       let state = (try? inspector.facts(of: process.facts.identity.pid))?.state

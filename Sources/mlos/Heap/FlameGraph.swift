@@ -110,10 +110,10 @@ struct FlameGraph {
     let figures = by == .live ? answer.total.live : answer.total.allocated
     let what = by == .live ? "live of what was allocated" : "allocated"
     let title = "Heap of \(answer.name) (\(answer.pid))" + (package.map { ", package \($0)" } ?? "")
-    let error = HeapView.error(figures)
     let below =
-      "\(Phrases.bytes(figures.bytes))\(error.isEmpty ? "" : " \(error)") \(what) in \(Phrases.decimal(answer.seconds, places: 1)) s, "
-      + "\(figures.samples) samples" + (answer.reason.value.map { "; partial: \($0)" } ?? "")
+      "\(HeapView.phrase(figures)) \(what) in \(Phrases.decimal(answer.seconds, places: 1)) s, "
+      + "\(Phrases.count(Int(clamping: figures.samples), "sample", "samples"))"
+      + (answer.reason.value.map { "; partial: \($0)" } ?? "")
     return """
       <?xml version="1.0" encoding="UTF-8"?>
       <svg xmlns="http://www.w3.org/2000/svg" width="\(Self.number(Self.width))" height="\(Self.number(height))" \

@@ -34,15 +34,18 @@ struct HeapView {
 
   /// Half of the 95 % interval in percent of the estimate. An interval that begins at almost nothing is given by its end.
   static func error(_ estimate: HeapEstimate) -> String {
-    guard let low = estimate.lowBytes.value, let high = estimate.highBytes.value, estimate.bytes > 0, high >= low else { return "" }
+    guard let low = estimate.lowBytes.value, let high = estimate.highBytes.value, estimate.bytes > 0, high >= low else {
+      return ""
+    }
     if estimate.samples < 5, high > low { return "<\(Phrases.bytes(high))" }
     let percent = Double(high - low) / 2 / Double(estimate.bytes) * 100
     return "±\(Phrases.decimal(percent, places: percent < 1 ? 1 : 0)) %"
   }
 
-  private static func phrase(_ estimate: HeapEstimate) -> String {
+  static func phrase(_ estimate: HeapEstimate) -> String {
     let error = error(estimate)
-    return Phrases.bytes(estimate.bytes) + (error.isEmpty ? "" : " \(error)")
+    let amount = Phrases.bytes(estimate.bytes)
+    return error.isEmpty ? amount : error.hasPrefix("<") ? "\(amount) (\(error))" : "\(amount) \(error)"
   }
 
   var summary: [String] {
