@@ -72,7 +72,9 @@ final class ElfImage {
     else { return }
     switch type {
     case 1:
-      guard !address.addingReportingOverflow(fileSize).overflow, !offset.addingReportingOverflow(fileSize).overflow else { return }
+      guard !address.addingReportingOverflow(fileSize).overflow, !offset.addingReportingOverflow(fileSize).overflow else {
+        return
+      }
       segments.append(Segment(address: address, offset: offset, fileSize: fileSize, isExecutable: flags & 1 != 0))
     case 4: notes.append((offset, fileSize))
     case 0x6474_E550: unwindHeader = (address, fileSize)

@@ -95,7 +95,8 @@ final class HeapSegment: @unchecked Sendable {
     func word(_ index: Int) -> UInt64 { scratch.load(fromByteOffset: layout.wordsOffset + index * 8, as: UInt64.self) }
     let (id, bytes, mean) = (word(0), word(1), word(2))
     let filled = Int(scratch.load(fromByteOffset: layout.filledOffset, as: UInt32.self))
-    guard id > 0, bytes > 0, bytes <= Self.sizeLimit, mean > 0, mean <= Self.meanLimit, filled <= Int(MLOS_HEAP_STACK_BYTES) else {
+    guard id > 0, bytes > 0, bytes <= Self.sizeLimit, mean > 0, mean <= Self.meanLimit, filled <= Int(MLOS_HEAP_STACK_BYTES)
+    else {
       return nil
     }
     let stack = UnsafeRawBufferPointer(start: scratch + layout.stackOffset, count: filled)
@@ -104,7 +105,8 @@ final class HeapSegment: @unchecked Sendable {
     for (index, number) in StackUnwinder.savedRegisters.enumerated() { registers[number] = word(first + 2 + index) }
     return Sample(
       id: id, bytes: bytes, mean: mean,
-      stack: StackCopy(programCounter: word(first), stackPointer: word(first + 1), registers: registers, stack: Array(stack)[...]))
+      stack: StackCopy(programCounter: word(first), stackPointer: word(first + 1), registers: registers, stack: Array(stack)[...])
+    )
   }
 
   /// Every live sample the table holds now, each id once.
@@ -119,7 +121,9 @@ final class HeapSegment: @unchecked Sendable {
       mlos_linux_read_fence()
       // Freed, and perhaps another's, while it was read.
       guard mlos_linux_load_acquire_64(row) == address else { continue }
-      guard entry.id > 0, entry.bytes > 0, entry.bytes <= Self.sizeLimit, entry.mean > 0, entry.mean <= Self.meanLimit else { continue }
+      guard entry.id > 0, entry.bytes > 0, entry.bytes <= Self.sizeLimit, entry.mean > 0, entry.mean <= Self.meanLimit else {
+        continue
+      }
       if seen.insert(entry.id).inserted { rows.append(Live(id: entry.id, bytes: entry.bytes, mean: entry.mean)) }
     }
     return rows

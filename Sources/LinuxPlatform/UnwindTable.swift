@@ -39,7 +39,8 @@ final class UnwindTable {
     // A CIE's distance is counted from the field itself.
     var cursor = ByteCursor(bytes[...])
     guard let distance = cursor.u32(), distance != 0, let common = common(at: body &- UInt64(distance)) else { return nil }
-    guard let start = pointer(&cursor, common.pointerEncoding, body), let length = pointer(&cursor, common.pointerEncoding & 0x0F, body)
+    guard let start = pointer(&cursor, common.pointerEncoding, body),
+      let length = pointer(&cursor, common.pointerEncoding & 0x0F, body)
     else { return nil }
     guard address >= start, address - start < length else { return nil }
     if common.hasAugmentation { guard let size = cursor.unsignedLEB(), size <= 4096, cursor.skip(Int(size)) else { return nil } }
@@ -168,10 +169,14 @@ final class UnwindTable {
   private func run(_ common: Common, _ program: ArraySlice<UInt8>, from start: UInt64, to address: UInt64) -> UnwindRow? {
     var state = State()
     var location: UInt64 = 0
-    guard execute(common.program, common, &state, initial: State(), location: &location, until: nil, start: start) else { return nil }
+    guard execute(common.program, common, &state, initial: State(), location: &location, until: nil, start: start) else {
+      return nil
+    }
     let initial = state
     location = start
-    guard execute(program, common, &state, initial: initial, location: &location, until: address, start: start) else { return nil }
+    guard execute(program, common, &state, initial: initial, location: &location, until: address, start: start) else {
+      return nil
+    }
     guard let frameAddress = state.frameAddress else { return nil }
     return UnwindRow(
       frameAddress: frameAddress, rules: state.rules, returnAddressRegister: common.returnAddressRegister,
@@ -254,7 +259,9 @@ final class UnwindTable {
       return set(number, register().map { .register($0) })
     case 0x0C, 0x12:
       guard let number = register() else { return false }
-      guard let offset = code == 0x0C ? cursor.unsignedLEB().map({ Int64(bitPattern: $0) }) : factoredSigned() else { return false }
+      guard let offset = code == 0x0C ? cursor.unsignedLEB().map({ Int64(bitPattern: $0) }) : factoredSigned() else {
+        return false
+      }
       state.frameAddress = .register(number, offset: offset)
       return true
     case 0x0D:
@@ -262,7 +269,9 @@ final class UnwindTable {
       state.frameAddress = .register(number, offset: offset)
       return true
     case 0x0E, 0x13:
-      guard let offset = code == 0x0E ? cursor.unsignedLEB().map({ Int64(bitPattern: $0) }) : factoredSigned() else { return false }
+      guard let offset = code == 0x0E ? cursor.unsignedLEB().map({ Int64(bitPattern: $0) }) : factoredSigned() else {
+        return false
+      }
       guard case .register(let number, _) = state.frameAddress else { return false }
       state.frameAddress = .register(number, offset: offset)
       return true

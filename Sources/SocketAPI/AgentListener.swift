@@ -237,7 +237,8 @@ public final class AgentListener: @unchecked Sendable {
       drop(number, error.description)
       return
     }
-    let opening = SessionOpening(id: SessionID(number), pid: connection.pid, user: connection.user, segment: segment,
+    let opening = SessionOpening(
+      id: SessionID(number), pid: connection.pid, user: connection.user, segment: segment,
       commands: AgentPeer(number: number, outgoing: outgoing, loop: loop))
     // A process that died since has a PID that means nothing.
     if connection.hasExited {

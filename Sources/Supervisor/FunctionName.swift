@@ -73,7 +73,8 @@ enum FunctionName {
 
     /// Rust's old names end in a hash of their own.
     private func joined(_ parts: [String]) -> String {
-      if let last = parts.last, parts.count > 1, last.count == 17, last.hasPrefix("h"), last.dropFirst().allSatisfy(\.isHexDigit) {
+      if let last = parts.last, parts.count > 1, last.count == 17, last.hasPrefix("h"), last.dropFirst().allSatisfy(\.isHexDigit)
+      {
         return parts.dropLast().joined(separator: "::")
       }
       return parts.joined(separator: "::")
@@ -126,8 +127,10 @@ enum FunctionName {
 
     private static let operators: [String: String] = [
       "nw": "new", "na": "new[]", "dl": "delete", "da": "delete[]", "cl": "()", "ix": "[]", "pl": "+", "mi": "-", "ml": "*",
-      "dv": "/", "rm": "%", "aS": "=", "pL": "+=", "mI": "-=", "mL": "*=", "eq": "==", "ne": "!=", "lt": "<", "gt": ">", "le": "<=",
-      "ge": ">=", "ls": "<<", "rs": ">>", "pp": "++", "mm": "--", "pt": "->", "aa": "&&", "oo": "||", "nt": "!", "an": "&", "or": "|",
+      "dv": "/", "rm": "%", "aS": "=", "pL": "+=", "mI": "-=", "mL": "*=", "eq": "==", "ne": "!=", "lt": "<", "gt": ">",
+      "le": "<=",
+      "ge": ">=", "ls": "<<", "rs": ">>", "pp": "++", "mm": "--", "pt": "->", "aa": "&&", "oo": "||", "nt": "!", "an": "&",
+      "or": "|",
     ]
     private mutating func operatorName() -> String? {
       guard position + 2 <= bytes.count else { return nil }

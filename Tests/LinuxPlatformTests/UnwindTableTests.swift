@@ -24,7 +24,9 @@ import Testing
   #endif
 
   static func library(_ name: String) -> String? {
-    let folders = ["/lib/x86_64-linux-gnu/", "/usr/lib/x86_64-linux-gnu/", "/lib/aarch64-linux-gnu/", "/usr/lib/aarch64-linux-gnu/"]
+    let folders = [
+      "/lib/x86_64-linux-gnu/", "/usr/lib/x86_64-linux-gnu/", "/lib/aarch64-linux-gnu/", "/usr/lib/aarch64-linux-gnu/",
+    ]
     return folders.map { $0 + name }.first { path in access(path, R_OK) == 0 }
   }
 
@@ -47,10 +49,13 @@ import Testing
         end = 0
       } else if words.first == "LOC" {
         columns = Array(words.dropFirst(2))
-      } else if let address = words.first.flatMap({ $0.count == 16 ? UInt64($0, radix: 16) : nil }), words.count == columns.count + 2, address < end {
+      } else if let address = words.first.flatMap({ $0.count == 16 ? UInt64($0, radix: 16) : nil }),
+        words.count == columns.count + 2, address < end
+      {
         let rules = zip(columns, words.dropFirst(2)).map { (Self.names[String($0)] ?? -1, String($1)) }
         rows.append(
-          Expected(address: address, frameAddress: String(words[1]), rules: Dictionary(rules, uniquingKeysWith: { first, _ in first })))
+          Expected(
+            address: address, frameAddress: String(words[1]), rules: Dictionary(rules, uniquingKeysWith: { first, _ in first })))
       }
     }
     return rows
@@ -86,7 +91,9 @@ import Testing
           "\(Self.names.first { $0.value == number && $0.key != "ra" }?.key ?? "?")\(offset < 0 ? "" : "+")\(offset)"
         case .expression: "exp"
         }
-      if frameAddress != row.frameAddress { wrong.append("\(String(row.address, radix: 16)): \(frameAddress) for \(row.frameAddress)") }
+      if frameAddress != row.frameAddress {
+        wrong.append("\(String(row.address, radix: 16)): \(frameAddress) for \(row.frameAddress)")
+      }
       for (number, rule) in row.rules where Self.text(found.rules[number]) != rule {
         wrong.append("\(String(row.address, radix: 16)) register \(number): \(Self.text(found.rules[number])) for \(rule)")
       }

@@ -5,7 +5,9 @@ enum Gzip {
   static func compressed(_ bytes: [UInt8]) -> [UInt8] {
     var stream = z_stream()
     // 15 bits of window, and 16 for gzip's header and trailer.
-    guard deflateInit2_(&stream, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK
+    guard
+      deflateInit2_(&stream, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
+        == Z_OK
     else { fatalError("zlib cannot begin") }
     defer { deflateEnd(&stream) }
     var input = bytes

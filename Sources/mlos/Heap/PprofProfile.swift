@@ -57,13 +57,17 @@ struct PprofProfile {
       message.number(2, strings.place(unit))
       return message
     }
-    for (type, unit) in [("inuse_objects", "count"), ("inuse_space", "bytes"), ("alloc_objects", "count"), ("alloc_space", "bytes")] {
+    for (type, unit) in [
+      ("inuse_objects", "count"), ("inuse_space", "bytes"), ("alloc_objects", "count"), ("alloc_space", "bytes"),
+    ] {
       profile.message(1, valueType(type, unit))
     }
     for stack in answer.stacks {
       var sample = Message()
       sample.packed(1, stack.frames.map { UInt64($0 + 1) })
-      sample.packed(2, [stack.live.objects, stack.live.bytes, stack.allocated.objects, stack.allocated.bytes].map { min($0, UInt64(Int64.max)) })
+      sample.packed(
+        2,
+        [stack.live.objects, stack.live.bytes, stack.allocated.objects, stack.allocated.bytes].map { min($0, UInt64(Int64.max)) })
       var label = Message()
       label.number(1, strings.place("package"))
       label.number(2, strings.place(answer.packages[stack.package].name))
@@ -71,7 +75,9 @@ struct PprofProfile {
       profile.message(2, sample)
     }
     var mappings: [String: UInt64] = [:]
-    for frame in answer.frames {
+    // pprof names the profile after the first: the program, where the outermost call is.
+    let outermost = answer.stacks.first { $0.isComplete }?.frames.last.map { answer.frames[$0] }
+    for frame in [outermost].compactMap(\.self) + answer.frames {
       guard let module = frame.module.value, mappings[module] == nil else { continue }
       mappings[module] = UInt64(mappings.count + 1)
       var mapping = Message()
