@@ -62,6 +62,7 @@ let package = Package(
     // What runs in the supervisor and the command line.
     .target(name: "CLinux", cSettings: strictC),
     .systemLibrary(name: "CELF", pkgConfig: "libelf", providers: [.apt(["libelf-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .target(name: "Model", swiftSettings: strict),
     .target(name: "Config", dependencies: ["Model", "CYAML"], swiftSettings: strict),
@@ -107,7 +108,7 @@ let package = Package(
     .executableTarget(
       name: "mlos",
       dependencies: [
-        "Client", "Wire", "Model", "Config", "LinuxPlatform", "CLinux",
+        "Client", "Wire", "Model", "Config", "LinuxPlatform", "CLinux", "CZlib",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict, linkerSettings: program),

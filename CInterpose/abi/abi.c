@@ -1,4 +1,5 @@
 #include "mlos_abi.h"
+#include "mlos_heap.h"
 
 /* SwiftPM wants one source file a C target; the layout is checked here when the ABI changes. */
 _Static_assert(offsetof(struct mlos_header, magic) == 0, "magic comes first");

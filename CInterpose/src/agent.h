@@ -149,6 +149,7 @@ void mlos_link_disconnect(void);
 bool mlos_link_is_up(void);
 int mlos_link_descriptor(void); /* -1: not connected */
 uint32_t mlos_link_receive(struct mlos_command *command);
+int mlos_link_take_descriptor(void); /* that came with the last command; the caller's to close; -1: none */
 void mlos_link_reply(const struct mlos_command *command, uint32_t status, int64_t value, uint64_t duration_ns);
 void mlos_link_read_environment(char *const envp[]);
 void mlos_link_after_fork(void);

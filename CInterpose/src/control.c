@@ -4,6 +4,7 @@
  */
 #include "agent.h"
 #include "forks.h"
+#include "heap.h"
 #include "sys.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -126,7 +127,8 @@ static const struct mlos_control_ops operations = {.now_ms = mlos_now_ms,
                                                    .reply = mlos_link_reply,
                                                    .now_ns = mlos_now_ns,
                                                    .refresh = refresh,
-                                                   .is_connected = is_connected};
+                                                   .is_connected = is_connected,
+                                                   .heap = mlos_heap_command};
 
 static void *run(void *unused) {
   mlos_thread.inside = 1;

@@ -18,9 +18,11 @@ struct mlos_hot {
   mlos_malloc_function *malloc;
   mlos_free_function *free;
   uint64_t header_layout; /* 1: sizes are read from glibc's chunk headers, which were compared with malloc_usable_size */
+  uint64_t sampling;      /* 1: a heap profile is under way (heap.h); malloc and free then point to what samples */
 };
 extern struct mlos_hot mlos_hot;
 void mlos_forward_only(bool on);
+void mlos_route_sampling(bool on);
 /* By malloc_usable_size, or the arena. Out of line, so that the hot path keeps few registers. */
 __attribute__((noinline)) size_t mlos_usable_size_slow(const void *memory);
 

@@ -4,6 +4,7 @@
  */
 #include "agent.h"
 #include "counters.h"
+#include "heap.h"
 #include <errno.h>
 #include <string.h>
 
@@ -11,12 +12,25 @@
    who count, so that a process that does not pays for that jump only. */
 static void *counting_malloc(size_t size);
 static void counting_free(void *memory);
+static void *sampling_malloc(size_t size);
+static void sampling_free(void *memory);
 struct mlos_hot mlos_hot = {.malloc = counting_malloc, .free = counting_free};
 
 void mlos_forward_only(bool on) {
+  mlos_hot.sampling = 0;
   mlos_hot.malloc = on ? mlos_real.malloc : counting_malloc;
   mlos_hot.free = on ? mlos_real.free : counting_free;
   mlos_operators_settle(on);
+}
+
+/* Only between counting and sampling; other threads may be in either meanwhile, and both count. */
+void mlos_route_sampling(bool on) {
+  bool counts = mlos_hot.malloc == counting_malloc || mlos_hot.malloc == sampling_malloc;
+  __atomic_store_n(&mlos_hot.sampling, on && counts, __ATOMIC_RELEASE);
+  if (!counts)
+    return;
+  __atomic_store_n(&mlos_hot.malloc, on ? sampling_malloc : counting_malloc, __ATOMIC_RELEASE);
+  __atomic_store_n(&mlos_hot.free, on ? sampling_free : counting_free, __ATOMIC_RELEASE);
 }
 
 void *mlos_hook_malloc(size_t size) {
@@ -60,8 +74,11 @@ size_t mlos_usable_size_slow(const void *memory) {
 static void *counted(void *memory, const void *caller) {
   if (memory) {
     struct mlos_slot *slot = mlos_slot_of_thread(caller);
-    if (slot)
-      mlos_add_allocation(slot, mlos_usable_size(memory), caller);
+    if (slot) {
+      size_t bytes = mlos_usable_size(memory);
+      mlos_add_allocation(slot, bytes, caller);
+      mlos_heap_allocated(slot, memory, bytes);
+    }
   }
   return memory;
 }
@@ -73,8 +90,11 @@ static __attribute__((noinline)) void *slow_malloc(size_t size, const void *call
   if (!memory)
     return NULL;
   struct mlos_slot *slot = mlos_slot_slow(caller);
-  if (slot)
-    mlos_add_allocation(slot, mlos_usable_size_slow(memory), caller);
+  if (slot) {
+    size_t bytes = mlos_usable_size_slow(memory);
+    mlos_add_allocation(slot, bytes, caller);
+    mlos_heap_allocated(slot, memory, bytes);
+  }
   return memory;
 }
 
@@ -96,12 +116,29 @@ static void *counting_malloc(size_t size) {
   return memory;
 }
 
+static void *sampling_malloc(size_t size) {
+  struct mlos_slot *slot = mlos_thread.self;
+  if (mlos_unlikely(!slot))
+    __attribute__((musttail)) return malloc_without_slot(size);
+  void *memory = mlos_real.malloc(size);
+  if (mlos_unlikely(!memory))
+    return NULL;
+  size_t bytes = mlos_usable_size(memory);
+  mlos_count_allocation(slot, bytes);
+  mlos_heap_count(slot, memory, bytes);
+  if (mlos_unlikely(mlos_tick_due(slot)))
+    mlos_tick(slot, CALLER());
+  return memory;
+}
+
 static __attribute__((noinline)) void slow_free(void *memory) {
   if (mlos_arena_owns(memory) || !mlos_start())
     return;
   struct mlos_slot *slot = mlos_slot_slow(NULL);
-  if (slot)
+  if (slot) {
     mlos_add_free(slot, mlos_usable_size_slow(memory));
+    mlos_heap_freed(memory);
+  }
   mlos_real.free(memory);
 }
 
@@ -124,6 +161,15 @@ static void counting_free(void *memory) {
     __attribute__((musttail)) return free_by_usable_size(memory);
   mlos_count_free(slot, (word & ~(size_t)7) - sizeof(size_t));
   __attribute__((musttail)) return mlos_real.free(memory);
+}
+
+static void sampling_free(void *memory) {
+  if (mlos_unlikely(!memory))
+    return;
+  /* Without a slot the thread may be a forked child's: that is found out first. */
+  if (mlos_unlikely(mlos_heap_may_be_live(memory)) && mlos_thread.self)
+    mlos_heap_forget(memory, NULL);
+  __attribute__((musttail)) return counting_free(memory);
 }
 
 void *mlos_hook_calloc(size_t count, size_t size) {
@@ -150,12 +196,19 @@ static void *resize(void *memory, size_t size, const void *caller) {
   if (!slot)
     return mlos_real.realloc(memory, size);
   size_t old = memory ? mlos_usable_size(memory) : 0;
+  struct mlos_heap_live sample;
+  bool sampled = mlos_unlikely(mlos_hot.sampling) && memory && mlos_heap_may_be_live(memory) && mlos_heap_forget(memory, &sample);
   void *moved = mlos_real.realloc(memory, size);
   /* A null result frees the block only when nothing was asked for. */
   if (memory && (moved || size == 0))
     mlos_add_free(slot, old);
-  if (moved)
-    mlos_add_allocation(slot, mlos_usable_size(moved), caller);
+  else if (mlos_unlikely(sampled))
+    mlos_heap_restore(&sample);
+  if (moved) {
+    size_t bytes = mlos_usable_size(moved);
+    mlos_add_allocation(slot, bytes, caller);
+    mlos_heap_allocated(slot, moved, bytes);
+  }
   return moved;
 }
 

@@ -4,7 +4,7 @@
  * lives until its last thread ends, which must not be ours.
  */
 #include "agent.h"
-#include "hooks.h"
+#include "heap.h"
 #include "sys.h"
 #include <errno.h>
 #include <sched.h>
@@ -20,6 +20,8 @@ void mlos_before_filter(void) {
       mlos_sys(SYS_getpid, 0, 0, 0, 0) == mlos_agent.pid) {
     mlos_thread.inside = 1;
     mlos_modules_refresh(false);
+    mlos_heap_end(MLOS_HEAP_END_FILTER);
+    mlos_heap_settle();
     mlos_control_stop();
     if (!mlos_link_is_up())
       mlos_link_connect(mlos_coarse_ms());

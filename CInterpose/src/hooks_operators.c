@@ -8,6 +8,7 @@
  */
 #include "agent.h"
 #include "counters.h"
+#include "heap.h"
 
 #define OPERATORS(X) MLOS_HOOKS_NEW(X) MLOS_HOOKS_DELETE(X)
 
@@ -90,7 +91,9 @@ static __attribute__((noinline)) void *count_new(size_t size, uintptr_t a, uintp
     learn(op, slot->allocations != before);
   if (mlos_unlikely(is_through_malloc(op)))
     return memory;
-  mlos_add_allocation(slot, mlos_usable_size(memory), caller);
+  size_t bytes = mlos_usable_size(memory);
+  mlos_add_allocation(slot, bytes, caller);
+  mlos_heap_allocated(slot, memory, bytes);
   return memory;
 }
 
@@ -107,6 +110,7 @@ static __attribute__((noinline)) void count_delete(void *memory, uintptr_t a, ui
     return;
   }
   size_t bytes = mlos_usable_size(memory);
+  mlos_heap_freed(memory);
   if (mlos_unlikely(must_learn(op, slot))) {
     uint64_t before = slot->frees;
     real(memory, a, b);

@@ -5,6 +5,7 @@
  */
 #include "agent.h"
 #include "forks.h"
+#include "heap.h"
 #include "mlos_agent.h"
 #include "sys.h"
 #include <errno.h>
@@ -28,6 +29,7 @@ static _Atomic bool forbidden;
 static bool was_up;
 static unsigned taken_away; /* times the host closed our descriptors */
 static uint64_t pause_ms;
+static int passed = -1; /* the descriptor that came with the command being answered */
 static _Atomic uint64_t next_try_ms;
 
 bool mlos_link_is_up(void) {
@@ -189,8 +191,22 @@ uint32_t mlos_link_connect(uint64_t now_ms) {
   return result;
 }
 
+int mlos_link_take_descriptor(void) {
+  int number = passed;
+  passed = -1;
+  return number;
+}
+
+static void close_passed(void) {
+  int number = mlos_link_take_descriptor();
+  if (number >= 0)
+    mlos_sys(SYS_close, number, 0, 0, 0);
+}
+
 void mlos_link_disconnect(void) {
   atomic_store(&up, false);
+  mlos_heap_end(MLOS_HEAP_END_DISCONNECTED);
+  close_passed();
   mlos_descriptor_close(&socket_descriptor);
   pause_ms = mlos_core_next_pause_ms(0);
   atomic_store(&next_try_ms, mlos_coarse_ms() + pause_ms);
@@ -199,6 +215,7 @@ void mlos_link_disconnect(void) {
 /* The number belongs to the host now: forget it without touching it. */
 static void lose_descriptor(void) {
   atomic_store(&up, false);
+  mlos_heap_end(MLOS_HEAP_END_DISCONNECTED);
   socket_descriptor.number = -1;
   taken_away++;
   if (!mlos_descriptor_is_ours(&mlos_memfd))
@@ -216,6 +233,22 @@ static bool is_valid(const struct mlos_frame *frame, long size) {
          frame->size == (uint32_t)size;
 }
 
+/* One packet and at most one descriptor; the kernel closes what does not fit. */
+static long receive_packet(struct mlos_command *command) {
+  union {
+    struct cmsghdr header;
+    uint8_t bytes[CMSG_SPACE(sizeof(int))];
+  } control = {0};
+  struct iovec part = {command, sizeof *command};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  long size = mlos_sys(SYS_recvmsg, socket_descriptor.number, &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC, 0);
+  close_passed();
+  if (size > 0 && message.msg_controllen >= CMSG_LEN(sizeof(int)) && control.header.cmsg_level == SOL_SOCKET &&
+      control.header.cmsg_type == SCM_RIGHTS)
+    memcpy(&passed, CMSG_DATA(&control.header), sizeof(int));
+  return size;
+}
+
 uint32_t mlos_link_receive(struct mlos_command *command) {
   if (!mlos_link_is_up())
     return MLOS_RECEIVED_NOTHING;
@@ -224,7 +257,7 @@ uint32_t mlos_link_receive(struct mlos_command *command) {
     return MLOS_RECEIVED_LOST;
   }
   memset(command, 0, sizeof *command);
-  long size = mlos_sys6(SYS_recvfrom, socket_descriptor.number, (long)command, sizeof *command, MSG_DONTWAIT | MSG_TRUNC, 0, 0);
+  long size = receive_packet(command);
   if (size == -EAGAIN || size == -EINTR)
     return MLOS_RECEIVED_NOTHING;
   if (size <= 0 || !is_valid(&command->frame, size))
@@ -251,6 +284,7 @@ void mlos_link_reply(const struct mlos_command *command, uint32_t status, int64_
                                .code = command->code,
                                .value = value,
                                .duration_ns = duration_ns};
+  close_passed();
   if (mlos_descriptor_is_ours(&socket_descriptor))
     mlos_sys6(SYS_sendto, socket_descriptor.number, (long)&result, sizeof result, MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0);
 }
@@ -262,6 +296,8 @@ static void answer(const struct mlos_command *command) {
   if (command->code == MLOS_COMMAND_REFRESH_MODULES) {
     value = mlos_modules_refresh(false);
     status = value < 0 ? MLOS_RESULT_FAILED : MLOS_RESULT_OK;
+  } else if (command->code == MLOS_COMMAND_HEAP_START || command->code == MLOS_COMMAND_HEAP_STOP) {
+    status = mlos_heap_command(command, &value);
   } else if (command->code != MLOS_COMMAND_PING) {
     status = MLOS_RESULT_UNSUPPORTED;
   }
@@ -291,6 +327,7 @@ void mlos_link_service(uint64_t now_ms) {
 }
 
 void mlos_link_after_fork(void) {
+  close_passed();
   mlos_descriptor_close(&socket_descriptor);
   mlos_descriptor_close(&mlos_memfd);
   atomic_flag_clear(&busy);

@@ -4,6 +4,7 @@
 #include "agent.h"
 #include "counters.h"
 #include "forks.h"
+#include "heap.h"
 #include "mlos_agent.h"
 #include "sys.h"
 #include <errno.h>
@@ -52,6 +53,8 @@ void mlos_set_reason(uint32_t reason) {
 }
 
 void mlos_become(uint32_t mode) {
+  if (mode == MLOS_MODE_LOADER_ONLY || mode == MLOS_MODE_OFF)
+    mlos_heap_end(MLOS_HEAP_END_NOT_COUNTING);
   mlos_forward_only((mode == MLOS_MODE_OFF || mode == MLOS_MODE_LOADER_ONLY) && mlos_arena_is_empty() && mlos_real.malloc &&
                     mlos_real.free);
 
@@ -137,6 +140,7 @@ bool mlos_ready(void) {
     uint32_t expected = MLOS_MODE_CHILD;
     if (!atomic_compare_exchange_strong(&mlos_agent.mode, &expected, MLOS_MODE_STARTING))
       return false;
+    mlos_heap_after_fork();
     if (!mlos_segment_renew_in_child()) {
       mlos_become(MLOS_MODE_OFF);
       return false;

@@ -77,6 +77,8 @@ private func answer(_ command: inout mlos_command, _ ops: mlos_control_ops) {
   case MLOS_COMMAND_REFRESH_MODULES.rawValue:
     value = ops.refresh()
     if value < 0 { status = MLOS_RESULT_FAILED.rawValue }
+  case MLOS_COMMAND_HEAP_START.rawValue, MLOS_COMMAND_HEAP_STOP.rawValue:
+    status = ops.heap(&command, &value)
   default:
     status = MLOS_RESULT_UNSUPPORTED.rawValue
   }

@@ -47,12 +47,12 @@ public actor ControlClient {
 
   /// Asks for a change; never repeated by itself.
   public func post<Body: Decodable & Sendable>(
-    _ path: [String], body: some Encodable & Sendable, as type: Body.Type = Body.self
+    _ path: [String], body: some Encodable & Sendable, wait: Duration = .zero, as type: Body.Type = Body.self
   ) async throws(ClientError) -> Answer<Body> {
     let json: Data
     do { json = try Coding.encoder().encode(body) } catch { throw .protocolError("the request cannot be encoded: \(error)") }
     return try decode(
-      try await exchange(.POST, RequestTarget.compose(["api", "v1"] + path), body: ByteBuffer(bytes: json), wait: .zero))
+      try await exchange(.POST, RequestTarget.compose(["api", "v1"] + path), body: ByteBuffer(bytes: json), wait: wait))
   }
 
   /// Closes the connection that is kept.

@@ -68,7 +68,7 @@ public struct ControlAPI: Sendable {
     router.add(middleware: ErrorMiddleware())
     router.add(middleware: RequestIdentity())
     router.add(middleware: LogRequestsMiddleware(.debug))
-    for endpoint in endpoints { endpoint.add(to: router) }
+    for endpoint in endpoints + heapEndpoints { endpoint.add(to: router) }
     return router
   }
 
@@ -111,7 +111,7 @@ public struct ControlAPI: Sendable {
     return try JSON.response(EventsAnswer(await commands.events(after: after, limit: Int(limit), wait: wait, pid: pid)))
   }
 
-  private static func pid(_ text: String, of field: String) throws -> Int32 {
+  static func pid(_ text: String, of field: String) throws -> Int32 {
     try number(text, of: field, in: 1...Int32.max)
   }
 

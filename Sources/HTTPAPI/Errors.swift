@@ -29,6 +29,7 @@ struct APIError: HTTPResponseError {
     case .noSuchProcess(let pid): self.init(.notFound, "not_found", "there is no process \(pid)")
     case .notPermitted(let why): self.init(.forbidden, "not_permitted", why)
     case .limitReached(let why): self.init(.conflict, "limit_reached", why)
+    case .unavailable(let why): self.init(.conflict, "unavailable", why)
     case .unreadable(let why): self.init(.unprocessableContent, "unreadable", why)
     }
   }

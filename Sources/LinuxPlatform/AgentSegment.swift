@@ -74,6 +74,9 @@ public final class AgentSegment: @unchecked Sendable {
   /// Copies the header once, so that no field is read twice with different values.
   private func header() -> mlos_header { base.load(as: mlos_header.self) }
 
+  /// The agent knows the commands for heap profiles.
+  public var canProfileHeap: Bool { header().capabilities & MLOS_CAPABILITY_HEAP_PROFILE.rawValue != 0 }
+
   /// The process as it numbers itself; the agent's word.
   public var ownerPID: UInt32 { header().pid }
 

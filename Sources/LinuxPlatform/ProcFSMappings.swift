@@ -32,7 +32,7 @@ extension ProcFS {
     return mappings
   }
 
-  private func backing(
+  func backing(
     _ entry: Smaps.Entry, _ name: ArraySlice<UInt8>, _ directory: borrowing OpenFile, _ pid: Int32
   ) -> Mapping.Backing {
     switch MappingName(name) {
@@ -58,7 +58,7 @@ extension ProcFS {
     try? linkTarget(Self.mapFile(entry.start, entry.end), in: directory.descriptor)
   }
 
-  private static func mapFile(_ start: UInt64, _ end: UInt64) -> String {
+  static func mapFile(_ start: UInt64, _ end: UInt64) -> String {
     "map_files/\(String(start, radix: 16))-\(String(end, radix: 16))"
   }
 

@@ -42,7 +42,7 @@ enum Smaps {
   }
 
   /// `start-end perms offset major:minor inode   name`
-  private static func header(_ text: [UInt8], _ start: Int, _ end: Int) -> Entry? {
+  static func header(_ text: [UInt8], _ start: Int, _ end: Int) -> Entry? {
     var reader = ByteReader(text, from: start, to: end)
     guard let first = reader.hexadecimal(), reader.skip(UInt8(ascii: "-")), let last = reader.hexadecimal(), first <= last,
       reader.skip(0x20), let permissions = permissions(&reader), reader.skip(0x20), let offset = reader.hexadecimal(),

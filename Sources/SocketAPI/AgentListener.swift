@@ -42,6 +42,7 @@ public final class AgentListener: @unchecked Sendable {
   private let sink: any SessionSink
   private let logger: Logger
   private let loop: EventLoop
+  private let outgoing = OutgoingCommands()
   private var connections: [UInt64: AgentConnection] = [:]
   /// The established connection of each process. A process has one agent: what it opens beyond that would only cost us
   /// descriptors.
@@ -98,6 +99,7 @@ public final class AgentListener: @unchecked Sendable {
   private func run() {
     while !isStopping {
       for event in loop.wait(milliseconds: pending.isEmpty && resumeAt == nil ? nil : 1_000) { take(event) }
+      outgoing.sendAll { self.connections[$0]?.socket }
       if !pending.isEmpty { dropSilent() }
       resume()
     }
@@ -257,7 +259,8 @@ public final class AgentListener: @unchecked Sendable {
         return
       }
       greet(descriptor, number)
-    case (.result, .established): break
+    case (.result(let request, let status, let value), .established):
+      sink.answered(SessionID(number), request: request, CommandOutcome(status: status, value: value))
     case (.hello, .established), (.result, .awaitingHello):
       sink.refused(.frame)
       drop(number, "frame out of turn")
@@ -274,7 +277,9 @@ public final class AgentListener: @unchecked Sendable {
       drop(number, error.description)
       return
     }
-    let opening = SessionOpening(id: SessionID(number), pid: connection.pid, user: connection.user, segment: segment)
+    let opening = SessionOpening(
+      id: SessionID(number), pid: connection.pid, user: connection.user, segment: segment,
+      commands: AgentPeer(number: number, outgoing: outgoing, loop: loop))
     // A process that died since has a PID that means nothing.
     if connection.hasExited {
       end(number)

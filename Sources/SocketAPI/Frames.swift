@@ -48,6 +48,14 @@ enum SupervisorFrame {
     withUnsafeBytes(of: header(MLOS_FRAME_REJECT, MemoryLayout<mlos_frame>.size)) { Array($0) }
   }
 
+  static func command(_ code: mlos_command_code, request: UInt32) -> [UInt8] {
+    var command = mlos_command()
+    command.frame = header(MLOS_FRAME_COMMAND, MemoryLayout<mlos_command>.size)
+    command.frame.request = request
+    command.code = code.rawValue
+    return withUnsafeBytes(of: command) { Array($0) }
+  }
+
   private static func header(_ type: mlos_frame_type, _ size: Int) -> mlos_frame {
     mlos_frame(
       magic: MLOS_FRAME_MAGIC, version: UInt16(MLOS_ABI_VERSION), type: UInt16(type.rawValue), size: UInt32(size), request: 0)

@@ -8,6 +8,11 @@ public protocol SupervisorCommands: Sendable {
   /// Over all watched processes, or of one.
   func packages(of pid: Int32?) async throws(CommandError) -> PackagesSnapshot
   func adopt(_ pid: Int32) async throws(CommandError) -> (process: ProcessSnapshot, isNew: Bool)
+  /// Samples allocations for some seconds. Answers when they are over, or earlier with a reason.
+  func profileHeap(_ request: HeapRequest) async throws(CommandError) -> HeapSnapshot
+  /// Ends the profile under way: who asked for it gets what there is.
+  func stopHeapProfile(of pid: Int32) async throws(CommandError) -> HeapProgress
+  func heapProgress(of pid: Int32) async throws(CommandError) -> HeapProgress
   /// Answers when something newer than `after` is there or `wait` seconds are over. Nil for `after`: the oldest kept.
   func events(after: UInt64?, limit: Int, wait: Double, pid: Int32?) async -> EventsPage
 }
@@ -20,6 +25,8 @@ public enum CommandError: Error, Hashable, Sendable {
   case notPermitted(String)
   case limitReached(String)
   case unreadable(String)
+  /// It cannot be done for this process as things are.
+  case unavailable(String)
 }
 
 public struct StatusSnapshot: Sendable {

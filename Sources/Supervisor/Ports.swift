@@ -39,6 +39,8 @@ public protocol SegmentReading: Sendable {
   func summary() -> AgentSummary
   func report() -> AgentReport?
   func events(from index: UInt64) -> (events: [AgentEvent], next: UInt64, lost: UInt64)
+  /// The agent knows the commands for heap profiles.
+  var canProfileHeap: Bool { get }
 }
 
 /// A process with the agent in it that has not connected: it was there before the supervisor.

@@ -38,6 +38,7 @@ extension Supervisor {
   /// Answers everyone who waits and lets no one wait from now on, for a shutdown.
   public func close() {
     isClosed = true
+    endHeapProfiles()
     for number in waiters.keys.sorted() { release(number) }
   }
 

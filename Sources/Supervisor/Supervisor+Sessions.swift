@@ -8,8 +8,13 @@ public struct SessionOpening: Sendable {
   public var pid: Int32
   public var user: UInt32
   public var segment: any SegmentReading
+  /// Nil when nothing can be asked of it.
+  public var commands: (any AgentCommanding)?
 
-  public init(id: SessionID, pid: Int32, user: UInt32, segment: any SegmentReading) {
+  public init(
+    id: SessionID, pid: Int32, user: UInt32, segment: any SegmentReading, commands: (any AgentCommanding)? = nil
+  ) {
+    self.commands = commands
     self.id = id
     self.pid = pid
     self.user = user
@@ -24,6 +29,7 @@ public protocol SessionSink: Sendable {
   /// The socket closed. `hasExited`: the kernel says the process has ended.
   func agentDetached(_ id: SessionID, hasExited: Bool)
   func processExited(_ pid: Int32, session: SessionID)
+  func answered(_ id: SessionID, request: UInt32, _ outcome: CommandOutcome)
   func refused(_ what: Refusal, count: Int)
 }
 
@@ -46,6 +52,9 @@ extension Supervisor: SessionSink {
       guard supervisor.sessions[session] == pid else { return }
       supervisor.forget(pid)
     }
+  }
+  public nonisolated func answered(_ id: SessionID, request: UInt32, _ outcome: CommandOutcome) {
+    synchronously { $0.heapAnswered(id, request: request, outcome) }
   }
   public nonisolated func refused(_ what: Refusal, count: Int) {
     synchronously { supervisor in
@@ -72,7 +81,10 @@ extension Supervisor {
     var process: WatchedProcess
     if let known = processes[opening.pid], known.facts.identity == facts.identity {
       // The same process again: it lost us, or executed another program. What was observed of its files stays true.
-      if case .agent(let old, _) = known.link { sessions[old] = nil }
+      if case .agent(let old, _) = known.link {
+        sessions[old] = nil
+        endHeapProfile(of: opening.pid, session: old, .detached)
+      }
       drainEvents(of: opening.pid, at: moment)
       process = processes[opening.pid] ?? known
       process.facts = facts
@@ -94,6 +106,7 @@ extension Supervisor {
     }
     processes[opening.pid] = process
     sessions[opening.id] = opening.pid
+    heap.commands[opening.id] = opening.commands
     hasWatched = true
     counters.sessionsAccepted += 1
     record(.attached, pid: opening.pid, name: facts.name, at: moment.wall, subject: facts.executable.map { printable($0) })
@@ -117,7 +130,9 @@ extension Supervisor {
   }
 
   private func detach(_ id: SessionID, hasExited: Bool) {
+    heap.commands[id] = nil
     guard let pid = sessions.removeValue(forKey: id), let process = processes[pid] else { return }
+    endHeapProfile(of: pid, session: id, hasExited ? .exited : .detached)
     guard case .agent(let current, let segment) = process.link, current == id else { return }
     drainEvents(of: pid, at: now())
     if hasExited {
@@ -135,7 +150,11 @@ extension Supervisor {
   func forget(_ pid: Int32) {
     drainEvents(of: pid, at: now())
     guard let process = processes.removeValue(forKey: pid) else { return }
-    if case .agent(let id, _) = process.link { sessions[id] = nil }
+    if case .agent(let id, _) = process.link {
+      sessions[id] = nil
+      heap.commands[id] = nil
+      endHeapProfile(of: pid, session: id, .exited)
+    }
     record(.exited, pid: pid, name: process.facts.name, at: now().wall)
     wakeWaiters()
   }

@@ -38,6 +38,8 @@ public actor Supervisor: SupervisorCommands {
   var sessions: [SessionID: Int32] = [:]
   var history: EventHistory
   var counters = SupervisorCounters()
+  var heap = HeapProfiles()
+  let heapProfiler: (any HeapProfiling)?
   var waiters: [UInt64: EventWaiter] = [:]
   var nextWaiter: UInt64 = 0
   /// Something was watched at some time: an ephemeral supervisor ends when that is over.
@@ -53,8 +55,9 @@ public actor Supervisor: SupervisorCommands {
   public init(
     inspector: any ProcessInspecting, files: any FileInspecting, finder: (any AgentFinding)?, options: SupervisorOptions,
     ownPID: Int32,
-    ticksPerSecond: Double, logger: Logger, now: @escaping @Sendable () -> Moment
+    ticksPerSecond: Double, logger: Logger, heapProfiler: (any HeapProfiling)? = nil, now: @escaping @Sendable () -> Moment
   ) {
+    self.heapProfiler = heapProfiler
     self.inspector = inspector
     self.files = files
     self.finder = finder

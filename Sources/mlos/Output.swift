@@ -24,6 +24,9 @@ enum Output {
   /// An indented second line on standard error.
   static func note(_ message: String) { _ = writeAll("      \(message)\n", to: STDERR_FILENO) }
 
+  /// A line on standard error that the next one takes the place of; empty to take it away.
+  static func progress(_ text: String) { _ = writeAll("\r\u{1B}[K\(text)", to: STDERR_FILENO) }
+
   /// Ignores SIGPIPE, so that a closed pipe is an error number. Not for `run`: the program would inherit it.
   static func prepare() { signal(SIGPIPE, SIG_IGN) }
 

@@ -53,6 +53,15 @@ struct CatalogInspector: FileInspecting {
   }
 }
 
+/// Heap profiles as the supervisor wants them.
+struct RecorderProfiler: HeapProfiling {
+  func begin(_ pid: Int32, mean: UInt64, rate: UInt32, deadline: UInt64) throws(InspectionError) -> any HeapRecording {
+    try inspecting { () throws(PlatformError) in try HeapRecorder(pid: pid, mean: mean, rate: rate, deadline: deadline) }
+  }
+}
+
+extension HeapRecorder: HeapRecording {}
+
 private func inspecting<Value>(_ body: () throws(PlatformError) -> Value) throws(InspectionError) -> Value {
   do throws(PlatformError) {
     return try body()

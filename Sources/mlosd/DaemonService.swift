@@ -52,7 +52,8 @@ struct DaemonService {
       options: SupervisorOptions(
         processLimit: settings.agentsLimit, eventCapacity: settings.eventsCapacity,
         observeInterval: Self.observeInterval(settings), isEphemeral: isEphemeral),
-      ownPID: getpid(), ticksPerSecond: Double(ProcFS.ticksPerSecond), logger: Logger(label: "supervisor"), now: currentMoment)
+      ownPID: getpid(), ticksPerSecond: Double(ProcFS.ticksPerSecond), logger: Logger(label: "supervisor"),
+      heapProfiler: RecorderProfiler(), now: currentMoment)
     let listener: AgentListener
     do {
       listener = try AgentListener(

@@ -28,7 +28,12 @@ struct ControlLoopTests {
       reply: { command, status, value, _ in script.results.append((command.pointee.code, status, value)) },
       now_ns: { 0 },
       refresh: refresh,
-      is_connected: { 1 })
+      is_connected: { 1 },
+      heap: { command, value in
+        value.pointee = 6
+        return command.pointee.code == MLOS_COMMAND_HEAP_START.rawValue
+          ? MLOS_RESULT_FAILED.rawValue : MLOS_RESULT_OK.rawValue
+      })
     runControlLoop(&ops)
     return script
   }
@@ -47,6 +52,12 @@ struct ControlLoopTests {
   @Test func aTableThatIsBusyIsReportedAsFailed() {
     let outcome = converse([MLOS_COMMAND_REFRESH_MODULES.rawValue]) { -1 }
     #expect(outcome.results.map(\.status) == [MLOS_RESULT_FAILED.rawValue])
+  }
+
+  @Test func aHeapProfileIsBegunAndEndedByTheCSide() {
+    let outcome = converse([MLOS_COMMAND_HEAP_START.rawValue, MLOS_COMMAND_HEAP_STOP.rawValue]) { 7 }
+    #expect(outcome.results.map(\.status) == [MLOS_RESULT_FAILED.rawValue, MLOS_RESULT_OK.rawValue])
+    #expect(outcome.results.map(\.value) == [6, 6])
   }
 
   @Test func theEndOfTheConnectionClosesOurSide() {

@@ -17,10 +17,19 @@ import Wire
     try check(samples.events, "events", known)
     try check(samples.adopt, "adopt", known)
     try check(samples.config, "config", known)
+    try check(samples.heap, "heap", known)
+    try check(samples.heapProgress, "heap-progress", known)
     try check(samples.error, "error", known)
   }
 
   @Test("a request to adopt") func request() throws { try check(AdoptRequest(pid: 4711), "adopt-request", true) }
+
+  @Test("a request for a heap profile") func heapRequest() throws {
+    try check(HeapProfileRequest(seconds: 30, package: "numpy", meanBytes: 65_536), "heap-request", true)
+    #expect(
+      try Coding.decoder().decode(HeapProfileRequest.self, from: Data("{\"seconds\":1.5}".utf8))
+        == HeapProfileRequest(seconds: 1.5))
+  }
 
   /// Keys sorted, numbers and strings as Foundation reads them.
   private static func canonical(_ json: Data) throws -> Data {

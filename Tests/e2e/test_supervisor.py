@@ -83,7 +83,9 @@ class Life(Case):
 
     def test_idle_program_is_found_again_after_a_kill_with_its_numbers(self) -> None:
         watch = self.supervisor()
-        program = self.program(watch.socket, "keep=[bytearray(1000) for _ in range(9000)]\ncheckpoint('up')\nprint('done', flush=True)")
+        # A line of sys.stdin would be read into a buffer that is allocated after the word.
+        program = self.program(
+            watch.socket, "import os\nkeep=[bytearray(1000) for _ in range(9000)]\nprint('up', flush=True)\nos.read(0, 1)\nprint('done', flush=True)")
         program.line()
         before = watch.wait_for(program.pid)
         watch.stop(signal.SIGKILL)

@@ -66,10 +66,10 @@ struct mlos_slot {
   uint64_t frees;           /* free of a non-null pointer */
   uint64_t bytes_allocated; /* sum of usable sizes handed out */
   uint64_t bytes_freed;     /* sum of usable sizes given back */
-  int64_t sample_countdown; /* bytes until the next sample; owner's use */
-  uint32_t guard;           /* nesting depth inside the agent; owner's use */
+  int64_t sample_countdown; /* bytes until the next sample of a heap profile; owner's use */
+  uint32_t sample_drawn;    /* 1 + the doublings of the mean the countdown was drawn with, 0 = not drawn; owner's use */
   uint32_t tid;             /* thread id, 0 = never used */
-  uint64_t thread_key;      /* owner's use */
+  uint64_t sample_random;   /* state of the generator; owner's use */
   uint64_t reserved;
 };
 
@@ -137,6 +137,11 @@ struct mlos_event {
   uint8_t text[MLOS_EVENT_TEXT_MAX + 8]; /* truncated at MLOS_EVENT_TEXT_MAX */
 };
 
+/* What this agent can do beyond the first version's commands; a bit set. */
+enum mlos_capability {
+  MLOS_CAPABILITY_HEAP_PROFILE = 1u << 0 /* MLOS_COMMAND_HEAP_START and _STOP, mlos_heap.h version 1 */
+};
+
 /* First page of the segment. */
 struct mlos_header {
   /* Written once, before HELLO. */
@@ -181,6 +186,8 @@ struct mlos_header {
   uint32_t base_inexact;     /* 1: other threads were allocating at the fork, so the base may be off by their last calls */
   uint32_t name_spaces;      /* enum mlos_namespaces, atomic; when the table was last brought up to date */
   struct mlos_slot overflow; /* shared by threads without a slot; updated with atomic adds */
+  uint32_t capabilities;     /* enum mlos_capability, written once; 0 in agents before there were any */
+  uint32_t reserved1;
 };
 
 #define MLOS_ALIGN_PAGE(x) (((x) + 4095u) & ~4095u)
@@ -221,8 +228,12 @@ struct mlos_welcome {
   uint32_t flags; /* none yet */
 };
 enum mlos_command_code {
-  MLOS_COMMAND_PING = 1,           /* answers at once */
-  MLOS_COMMAND_REFRESH_MODULES = 2 /* walks the loaded objects now; value = entries loaded */
+  MLOS_COMMAND_PING = 1,            /* answers at once */
+  MLOS_COMMAND_REFRESH_MODULES = 2, /* walks the loaded objects now; value = entries loaded */
+  /* Begins a heap profile in the memfd that comes with the packet as SCM_RIGHTS; see mlos_heap.h. FAILED: value = enum
+     mlos_heap_refusal. Agents without MLOS_CAPABILITY_HEAP_PROFILE answer UNSUPPORTED. */
+  MLOS_COMMAND_HEAP_START = 3,
+  MLOS_COMMAND_HEAP_STOP = 4 /* ends it; value = 1, or 0 when none was under way */
 };
 struct mlos_command {
   struct mlos_frame frame;

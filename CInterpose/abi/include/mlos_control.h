@@ -46,6 +46,8 @@ struct mlos_control_ops {
   uint64_t (*_Nonnull now_ns)(void);
   int64_t (*_Nonnull refresh)(void); /* brings the module table up to date: modules loaded, -1 = busy */
   uint32_t (*_Nonnull is_connected)(void);
+  /* Begins or ends a heap profile: enum mlos_result_status. */
+  uint32_t (*_Nonnull heap)(const struct mlos_command *_Nonnull command, int64_t *_Nonnull value);
 };
 
 /* Defined by AgentCore. Runs until wait returns MLOS_WAKE_STOP. */

@@ -32,8 +32,16 @@ int mlos_linux_get_seals(int descriptor);
 /* F_SEAL_SHRINK: without it a mapping of the file can be made to fault by truncation. */
 int mlos_linux_seal_shrink(void);
 
+/* A memfd of this size that can neither shrink nor grow, close-on-exec; -1 and errno. */
+int mlos_linux_sealed_memfd(const char *name, size_t size);
+/* send(2) of one packet with a descriptor, which stays the caller's; -1: none. Never waits, never raises SIGPIPE. */
+ssize_t mlos_linux_send(int socket, const void *packet, size_t size, int descriptor);
+
 static inline uint64_t mlos_linux_load_acquire_64(const void *address) {
   return __atomic_load_n((const uint64_t *)address, __ATOMIC_ACQUIRE);
+}
+static inline void mlos_linux_store_release_64(void *address, uint64_t value) {
+  __atomic_store_n((uint64_t *)address, value, __ATOMIC_RELEASE);
 }
 /* Orders the plain reads before it with the reads after it: the second half of a sequence lock. */
 static inline void mlos_linux_read_fence(void) {

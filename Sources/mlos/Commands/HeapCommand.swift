@@ -1,0 +1,142 @@
+import ArgumentParser
+import Client
+import Dispatch
+import Glibc
+import Wire
+
+/// What widths and orders go by.
+enum HeapMeasure: String, CaseIterable, ExpressibleByArgument { case live, allocated }
+
+struct HeapCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "heap", abstract: "Show who allocates the heap of a process.",
+    discussion: """
+      Samples allocations for some seconds and shows, by package and by chain of calls, what was allocated meanwhile and what \
+      of it is still live, with the 95 % interval of each estimate. Ctrl-C gives the profile so far. Only native code is seen: \
+      Python's functions appear as the interpreter's. Example:
+        mlos heap 4711 --seconds 30 --flamegraph heap.svg --pprof heap.pb.gz
+      """)
+
+  /// The supervisor takes no more.
+  static let longest = 3_600.0
+
+  @Argument(help: "The process.", completion: ProcessArgument.completion) var pid: ProcessArgument
+  @Option(help: ArgumentHelp("How long to sample.", valueName: "n")) var seconds = 10.0
+  @Option(help: ArgumentHelp("Only chains of calls that belong to one package.", valueName: "name")) var package: String?
+  @Option(help: ArgumentHelp("Write a flame graph.", valueName: "file.svg"), completion: .file(extensions: ["svg"]))
+  var flamegraph: String?
+  @Option(help: ArgumentHelp("Write a profile for pprof.", valueName: "file.pb.gz"), completion: .file(extensions: ["gz"]))
+  var pprof: String?
+  @Option(help: "What the order and the flame graph go by: live or allocated.") var by = HeapMeasure.live
+  @Option(help: ArgumentHelp("Show N chains of calls.", valueName: "n")) var limit = 10
+  @OptionGroup var connection: ConnectionOptions
+  @OptionGroup var output: OutputOptions
+
+  func validate() throws {
+    guard seconds > 0, seconds <= Self.longest else {
+      throw ValidationError("--seconds must be above 0 and at most \(Int(Self.longest))")
+    }
+    guard limit >= 0 else { throw ValidationError("--limit must not be negative") }
+  }
+
+  func run() async throws {
+    Output.prepare()
+    let client = try connection.client()
+    // Found out now, not when the profile is there and cannot be written.
+    let files = try [flamegraph, pprof].map { try $0.map { try ResultFile(path: $0) } }
+    let answer: ControlClient.Answer<HeapAnswer>
+    do throws(ClientError) {
+      answer = try await profile(client)
+    } catch {
+      throw failure(error)
+    }
+    let body = answer.body
+    if let package, !body.packages.contains(where: { $0.name == package }) {
+      throw Failure(
+        status: .notFound, message: "no sample of process \(pid.pid) belongs to a package '\(package)'",
+        advice: "packages with samples: " + body.packages.map(\.name).joined(separator: ", "))
+    }
+    try files[0]?.write(Array(FlameGraph(answer: body, by: by, package: package).svg().utf8))
+    try files[1]?.write(Gzip.compressed(PprofProfile(answer: body).encoded()))
+    let view = HeapView(answer: body, by: by, package: package, limit: limit)
+    Output.print(output.json ? [JSONText.indented(answer.json)] : view.lines(output.terminal))
+    for path in [flamegraph, pprof].compactMap(\.self) where !output.json { Output.print(["wrote \(path)"]) }
+    if let reason = body.reason.value { Output.complain("the profile is partial: \(reason)") }
+  }
+
+  private func profile(_ client: ControlClient) async throws(ClientError) -> ControlClient.Answer<HeapAnswer> {
+    let pid = pid.pid
+    let interrupts = Self.interrupts { Task { _ = try? await client.stopHeapProfile(of: pid) } }
+    defer { interrupts.cancel() }
+    let shown = isatty(STDERR_FILENO) == 1 && seconds > 2
+    let total = seconds
+    let progress = Task { if shown { await Self.showProgress(client, pid, total) } }
+    defer {
+      progress.cancel()
+      if shown { Output.progress("") }
+    }
+    return try await client.heapProfile(of: pid, HeapProfileRequest(seconds: seconds, package: package))
+  }
+
+  /// Ctrl-C ends the profile, a second one the command.
+  private static func interrupts(_ stop: @escaping @Sendable () -> Void) -> any DispatchSourceSignal {
+    signal(SIGINT, SIG_IGN)
+    let source = DispatchSource.makeSignalSource(signal: SIGINT, queue: DispatchQueue(label: "mlos.interrupts"))
+    nonisolated(unsafe) var count = 0
+    source.setEventHandler {
+      count += 1
+      if count > 1 { _exit(ExitStatus.interrupted.rawValue) }
+      stop()
+    }
+    source.resume()
+    return source
+  }
+
+  private static func showProgress(_ client: ControlClient, _ pid: Int32, _ total: Double) async {
+    while !Task.isCancelled {
+      try? await Task.sleep(for: .seconds(1))
+      guard !Task.isCancelled, let answer = try? await client.heapProgress(of: pid).body, !Task.isCancelled else { continue }
+      let elapsed = answer.seconds.value.map { "\(Int($0)) of \(Phrases.decimal(total, places: 0)) s" } ?? "waiting for the agent"
+      Output.progress("\(elapsed), \(answer.samples) samples; Ctrl-C ends it")
+    }
+  }
+
+  private func failure(_ error: ClientError) -> Failure {
+    // It is there, and can have no profile as things are.
+    if case .answered(409, let answer) = error { return Failure(status: .notFound, message: answer.error.message) }
+    return Failure(error)
+  }
+}
+
+/// A file that is opened before the work and written after it. One that was not there is removed when nothing came of it.
+final class ResultFile {
+  private let path: String
+  private let descriptor: Int32
+  private let isNew: Bool
+  private var isWritten = false
+
+  init(path: String) throws {
+    self.path = path
+    isNew = access(path, F_OK) != 0
+    descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0o666)
+    guard descriptor >= 0 else {
+      throw Failure(status: .notFound, message: "cannot write \(path): \(String(cString: strerror(errno)))")
+    }
+  }
+
+  func write(_ bytes: [UInt8]) throws {
+    var rest = bytes[...]
+    var failed = ftruncate(descriptor, 0) != 0 && errno != EINVAL
+    while !rest.isEmpty && !failed {
+      let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+      if count > 0 { rest = rest.dropFirst(count) } else { failed = errno != EINTR }
+    }
+    guard !failed else { throw Failure(status: .notFound, message: "cannot write \(path): \(String(cString: strerror(errno)))") }
+    isWritten = true
+  }
+
+  deinit {
+    close(descriptor)
+    if isNew && !isWritten { unlink(path) }
+  }
+}
