@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 # status, a count, a digest. Two outcomes agree if the whole text does.
 Outcomes = dict[str, str]
 
-# What a run as a whole came to. Not a test: left out of the counts, and compared only where no test of the unit differs.
+# What a run as a whole came to. Not a test: not counted, and compared only where no test of the unit differs.
 WHOLE_RUN = "(exit status)"
 ABSENT = "not run"
 RERUNS = 2
@@ -33,7 +33,10 @@ class Difference:
     test: str
     without: list[str]
     with_agent: list[str]
-    logs: list[str] = field(default_factory=list)
+    logs_without: list[str] = field(default_factory=list)
+    logs_with: list[str] = field(default_factory=list)
+    # Set once it is known to be documented behaviour.
+    reason: str | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -46,7 +49,11 @@ def differing(without: Outcomes, with_agent: Outcomes) -> list[str]:
     """The tests whose outcomes differ."""
     # A run that ended early has no tests to compare; one line says so instead of one for each of its tests.
     if set(without) == {WHOLE_RUN} or set(with_agent) == {WHOLE_RUN}:
-        return [WHOLE_RUN] if without.get(WHOLE_RUN) != with_agent.get(WHOLE_RUN) or len(without) != len(with_agent) else []
+        return (
+            [WHOLE_RUN]
+            if without.get(WHOLE_RUN) != with_agent.get(WHOLE_RUN) or len(without) != len(with_agent)
+            else []
+        )
     names = [name for name in {**without, **with_agent} if without.get(name, ABSENT) != with_agent.get(name, ABSENT)]
     return [name for name in names if name != WHOLE_RUN] or names
 
@@ -58,7 +65,11 @@ def counts(outcomes: Outcomes) -> dict[str, int]:
 
 
 def in_words(tally: dict[str, int]) -> str:
-    shown = [f"{number:,} {'errors' if word == 'error' else word}" for word, number in tally.items() if number or word == "passed"]
+    shown = [
+        f"{number:,} {'errors' if word == 'error' else word}"
+        for word, number in tally.items()
+        if number or word == "passed"
+    ]
     return ", ".join(shown)
 
 

@@ -27,6 +27,7 @@ def missing_debian_packages(names: list[str]) -> list[str]:
     def is_installed(name: str) -> bool:
         done = subprocess.run(["dpkg-query", "-W", "-f", "${db:Status-Status}", name], capture_output=True, text=True)
         return done.stdout == "installed"
+
     return [name for name in names if not is_installed(name)]
 
 
@@ -40,7 +41,7 @@ def debian(names: list[str], say: Callable[[str], None]) -> str | None:
     if os.geteuid() != 0:
         return f"needs Debian packages: sudo apt-get install --yes --no-install-recommends {' '.join(missing)}"
     say(f"Installing Debian packages: {' '.join(missing)}")
-    script = "source tools/lib/common.sh; need_packages \"$@\""
+    script = 'source tools/lib/common.sh; need_packages "$@"'
     done = subprocess.run(["bash", "-c", script, "conformance", *missing], cwd=ROOT, capture_output=True, text=True)
     return None if done.returncode == 0 else f"apt-get could not install {' '.join(missing)}: {last_line(done.stderr)}"
 
@@ -55,7 +56,7 @@ def pinned(name: str) -> str:
 
 
 def python_packages(names: list[str], say: Callable[[str], None], *options: str) -> str | None:
-    """Installs these, with everything pinned by requirements.txt, into the environment; or the reason why that failed."""
+    """Installs these into the environment, all pinned by requirements.txt; or the reason why that failed."""
     if sys.version_info < (3, 11):
         return f"the pinned Python packages need Python 3.11 or newer, this is {sys.version.split()[0]}"
     python = VENV / "bin/python"
@@ -70,16 +71,29 @@ def python_packages(names: list[str], say: Callable[[str], None], *options: str)
     if "torch" in names and shutil.disk_usage(VENV).free < TORCH_BYTES:
         return f"torch needs {TORCH_BYTES >> 30} GiB of disk"
     say(f"Installing Python packages into {VENV.relative_to(ROOT)}: {' '.join(wanted)}")
-    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint", str(REQUIREMENTS)]
+    command = [
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--constraint",
+        str(REQUIREMENTS),
+    ]
     try:
-        done = subprocess.run([*command, *options, *wanted], capture_output=True, text=True, timeout=PIP_SECONDS, env=pip_environment())
+        done = subprocess.run(
+            [*command, *options, *wanted], capture_output=True, text=True, timeout=PIP_SECONDS, env=pip_environment()
+        )
     except subprocess.TimeoutExpired:
         return f"pip install {' '.join(wanted)} was not done within {PIP_SECONDS} s"
     return None if done.returncode == 0 else f"pip install {' '.join(wanted)} failed: {last_line(done.stderr)}"
 
 
 def pip_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in ("LD_PRELOAD", "PYTHONPATH", "VIRTUAL_ENV")}
+    return {
+        name: value for name, value in os.environ.items() if name not in ("LD_PRELOAD", "PYTHONPATH", "VIRTUAL_ENV")
+    }
 
 
 def version_of(python: Path) -> str:

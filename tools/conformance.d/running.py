@@ -20,6 +20,7 @@ from compare import WHOLE_RUN, Outcomes
 # In the environment of everything a run starts, with the run's folder as its value: so its processes are found again.
 MARKER = "CONFORMANCE_FOLDER"
 DEFAULT_LIMIT_S = 600.0
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,25 @@ class Runner:
     def environment(self, unit: Unit, configuration: Configuration, place: Place, socket: str) -> dict[str, str]:
         """The same in every configuration except LD_PRELOAD. The socket's path is in it without the agent too."""
         kept = {
-            name: value for name, value in os.environ.items()
-            if not name.startswith(("MLOS_", "LD_", "PYTHON", "XDG_", "PYTEST_", "OMP_")) and name != "VIRTUAL_ENV"}
-        values = kept | {
-            "MLOS_SOCKET": socket, MARKER: str(place.folder), "TMPDIR": str(place.folder / "t"), "HOME": str(place.folder / "h"),
-            "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"} | unit.variables
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("MLOS_", "LD_", "PYTHON", "XDG_", "PYTEST_", "OMP_")) and name != "VIRTUAL_ENV"
+        }
+        values = (
+            kept
+            | {
+                "MLOS_SOCKET": socket,
+                MARKER: str(place.folder),
+                "TMPDIR": str(place.folder / "t"),
+                "HOME": str(place.folder / "h"),
+                "LC_ALL": "C.UTF-8",
+                "PYTHONHASHSEED": "0",
+                "OMP_NUM_THREADS": "2",
+                "OPENBLAS_NUM_THREADS": "2",
+            "OMP_WAIT_POLICY": "passive",
+            }
+            | unit.variables
+        )
         preload = list(unit.preload)
         if configuration.agent:
             preload.insert(len(preload) if configuration.agent_last else 0, str(self.agent))
@@ -103,11 +118,13 @@ class Runner:
         return values
 
     def run(self, suite: str, unit: Unit, configuration: Configuration, socket: str, attempt: int) -> Run:
+        if self.stopping.is_set():
+            raise RuntimeError("stopping")
         title = f"{suite} {unit.name}, {configuration.name}"
         place = Place(Path(tempfile.mkdtemp(prefix="r.", dir=self.work)))
         for folder in (place.work, place.folder / "t", place.folder / "h"):
             folder.mkdir()
-        safe = "".join(letter if letter.isalnum() or letter in ".-" else "_" for letter in f"{suite}.{title}.{attempt}.log")
+        safe = "".join(letter if letter.isalnum() or letter in ".-" else "_" for letter in f"{title}.{attempt}.log")
         log = self.logs / safe
         began = time.monotonic()
         with self.lock:
@@ -115,8 +132,14 @@ class Runner:
         try:
             with open(log, "wb") as output:
                 process = subprocess.Popen(
-                    unit.command(place), cwd=place.work, env=self.environment(unit, configuration, place, socket),
-                    stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+                    unit.command(place),
+                    cwd=place.work,
+                    env=self.environment(unit, configuration, place, socket),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
                 status = self.wait(process, began + unit.limit_s)
                 left = end_processes(str(place.folder), process.pid)
                 if left:
@@ -126,7 +149,7 @@ class Runner:
                 outcomes = {WHOLE_RUN: f"failed, not done within {unit.limit_s:.0f} s"}
             else:
                 outcomes = {WHOLE_RUN: status_in_words(status)} | unit.read(place, status, text)
-            return Run(outcomes, time.monotonic() - began, os.path.relpath(log))
+            return Run(outcomes, time.monotonic() - began, os.path.relpath(log, ROOT))
         finally:
             with self.lock:
                 del self.running[title]
@@ -175,11 +198,13 @@ def end_processes(folder: str, session: int) -> list[str]:
 
 def remove(folder: Path) -> None:
     """Also folders whose rights a test took away."""
+
     def again(function: Callable[[str], None], path: str, _: object) -> None:
         with contextlib.suppress(OSError):
             os.chmod(os.path.dirname(path), stat.S_IRWXU)
             os.chmod(path, stat.S_IRWXU)
             function(path)
+
     shutil.rmtree(folder, onerror=again)
     if folder.exists():
         shutil.rmtree(folder, ignore_errors=True)

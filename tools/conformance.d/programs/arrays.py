@@ -1,4 +1,4 @@
-"""Python and numpy at work on the allocator: sorting, linear algebra, objects, threads. Prints digests of the results."""
+"""Python and numpy at work on the allocator: linear algebra, objects, growth, threads. Prints digests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ def linear_algebra(seed: int) -> np.ndarray:
     random = np.random.default_rng(seed)
     matrix = random.normal(size=(160, 160))
     q, r = np.linalg.qr(matrix)
-    return np.concatenate([np.linalg.solve(matrix, matrix[0]), np.linalg.svd(matrix)[1], np.linalg.eigvalsh(matrix @ matrix.T), (q @ r)[0]])
+    return np.concatenate(
+        [
+            np.linalg.solve(matrix, matrix[0]),
+            np.linalg.svd(matrix)[1],
+            np.linalg.eigvalsh(matrix @ matrix.T),
+            (q @ r)[0],
+        ]
+    )
 
 
 def objects(seed: int) -> bytes:
@@ -49,7 +56,9 @@ def main() -> None:
         for name, function in (("linear algebra", linear_algebra), ("objects", objects), ("growth", growth)):
             for seed, result in enumerate(pool.map(function, range(4))):
                 show(f"{name} {seed}", result)
-    child = subprocess.run([sys.executable, "-c", "print(sum(hash((i, str(i))) for i in range(100000)))"], capture_output=True, check=True)
+    child = subprocess.run(
+        [sys.executable, "-c", "print(sum(hash((i, str(i))) for i in range(100000)))"], capture_output=True, check=True
+    )
     show("a child", child.stdout)
 
 

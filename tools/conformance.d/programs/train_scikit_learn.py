@@ -17,10 +17,13 @@ def main() -> None:
     inputs, labels = make_classification(3000, 40, n_informative=20, n_classes=3, random_state=11)
     unseen = np.random.default_rng(12).normal(size=(500, 40))
     models = {
-        "logistic regression": LogisticRegression(max_iter=300), "svc": SVC(), "mlp": MLPClassifier((64, 32), max_iter=25, random_state=1),
+        "logistic regression": LogisticRegression(max_iter=300),
+        "svc": SVC(),
+        "mlp": MLPClassifier((64, 32), max_iter=25, random_state=1),
         "random forest": RandomForestClassifier(60, random_state=2, n_jobs=2),
         "gradient boosting": GradientBoostingClassifier(n_estimators=25, random_state=3),
-        "histogram boosting": HistGradientBoostingClassifier(max_iter=40, random_state=4)}
+        "histogram boosting": HistGradientBoostingClassifier(max_iter=40, random_state=4),
+    }
     for name, model in models.items():
         model.fit(inputs, labels)
         decide = model.decision_function if name == "svc" else model.predict_proba

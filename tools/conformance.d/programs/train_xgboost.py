@@ -14,9 +14,18 @@ def main() -> None:
     matrix = xgboost.DMatrix(inputs, labels, nthread=2)
     unseen = xgboost.DMatrix(random.normal(size=(1000, 30)).astype(np.float32), nthread=2)
     for method in ("hist", "approx", "exact"):
-        settings = {"objective": "binary:logistic", "tree_method": method, "nthread": 2, "seed": 5, "subsample": 0.8, "max_depth": 6}
+        settings = {
+            "objective": "binary:logistic",
+            "tree_method": method,
+            "nthread": 2,
+            "seed": 5,
+            "subsample": 0.8,
+            "max_depth": 6,
+        }
         progress: dict = {}
-        booster = xgboost.train(settings, matrix, 40, evals=[(matrix, "train")], evals_result=progress, verbose_eval=False)
+        booster = xgboost.train(
+            settings, matrix, 40, evals=[(matrix, "train")], evals_result=progress, verbose_eval=False
+        )
         show(f"{method}: model", bytes(booster.save_raw("ubj")))
         show(f"{method}: answers", booster.predict(unseen))
         show(f"{method}: losses", np.array(progress["train"]["logloss"]))
