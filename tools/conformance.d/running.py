@@ -106,7 +106,8 @@ class Runner:
                 "PYTHONHASHSEED": "0",
                 "OMP_NUM_THREADS": "2",
                 "OPENBLAS_NUM_THREADS": "2",
-            "OMP_WAIT_POLICY": "passive",
+                # Threads that wait without spinning: two spinning runs at a time take minutes on two processors.
+                "OMP_WAIT_POLICY": "passive",
             }
             | unit.variables
         )

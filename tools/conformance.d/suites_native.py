@@ -106,7 +106,8 @@ def allocator_units(
             units.append(program(title, [compiled_program, *words.split()], preload))
     if with_numpy:
         arrays = [str(install.VENV / "bin/python"), str(install.HERE / "programs/arrays.py")]
-        units.append(program("python with numpy", arrays, preload))
+        if is_full:
+            units.append(program("python with numpy", arrays, preload))
         units.append(program("python with numpy, PYTHONMALLOC=malloc", arrays, preload, PYTHONMALLOC="malloc"))
     if is_full:
         base = install.base_python()

@@ -34,7 +34,7 @@ CPYTHON_SHORT = {
 # In a virtual machine these wait for a connection from the host: vsock leaves the machine.
 LEFT_OUT = {"test_socket": ["*VSOCK*"]}
 # What grows with the allocator: big tables, many small blocks, reallocation.
-ALLOCATOR_HEAVY = "test_gc test_dict test_list test_set test_bytes test_array test_deque test_ctypes".split()
+ALLOCATOR_HEAVY = "test_gc test_dict test_list test_set test_array test_ctypes".split()
 MODULE_LIMIT_S = 300.0
 PYTEST_LIMIT_S = 600.0
 
@@ -43,7 +43,8 @@ NUMPY = "numpy._core numpy.lib numpy.random numpy.ma numpy.linalg numpy.fft".spl
 NUMPY_SHORT = """numpy.linalg.tests.test_linalg numpy._core.tests.test_multithreading numpy._core.tests.test_dlpack
     numpy._core.tests.test_array_coercion numpy.random.tests.test_generator_mt19937_regressions""".split()
 SCIPY = "scipy.fft scipy.spatial scipy.ndimage scipy.integrate scipy.interpolate".split()
-SCIKIT_LEARN = "sklearn.tree sklearn.svm sklearn.cluster sklearn.neighbors sklearn.linear_model".split()
+SCIKIT_LEARN = """sklearn.tree sklearn.svm sklearn.ensemble.tests.test_forest sklearn.linear_model.tests.test_logistic
+    sklearn.cluster.tests.test_k_means""".split()
 
 
 def regrtest(python: str, module: str, classes: str = "", **options: object) -> Unit:
