@@ -198,7 +198,7 @@ class Session:
             )
         for problem in row.problems:
             self.say(f"   {problem}")
-        watched = "" if row.sessions is None else f", {row.sessions} processes seen by the supervisor"
+        watched = "" if row.sessions is None else f", {row.sessions} sessions with the supervisor"
         self.say(
             f"{'ok  ' if row.is_passed else 'FAIL'} {row.suite.title}, {row.configuration.name}: "
             f"{len(row.differences)} differences, {len(row.documented)} documented, "
