@@ -151,6 +151,17 @@ class Supervisor:
             page = self.events(pid, page["next"], end - time.monotonic())
         return answer
 
+    def await_quietly(self, what: str, probe: Callable[[], object], limit: float = LIMIT_S) -> object:
+        """Asks `probe` now and after every event, and ten times a second between them, held back by the supervisor each time:
+        only for what nobody tells, such as the state of a process that is not the test's child."""
+        end = time.monotonic() + limit
+        page = self.events()
+        while not (answer := probe()):
+            if time.monotonic() > end:
+                raise AssertionError(f"not within {limit} s: {what}")
+            page = self.events(None, page["next"], 0.1)
+        return answer
+
     def wait_for(self, pid: int, source: str = "agent") -> dict:
         def listed() -> dict | None:
             row = self.row(pid)

@@ -14,7 +14,7 @@ import unittest
 import xml.etree.ElementTree
 from pathlib import Path
 
-from harness import AGENT, LIMIT_S, MLOS, ROOT, Case, Supervisor, environment, until
+from harness import AGENT, LIMIT_S, MLOS, ROOT, Case, Supervisor, environment, waiting
 
 FIXTURE = ROOT / "Tests/preload/fixtures/heap_known.c"
 MIB = 1 << 20
@@ -40,8 +40,9 @@ class Known:
 
     def churn(self) -> None:
         with contextlib.suppress(OSError, ValueError):
-            while not self.ending.is_set() and self.say("threads 1 2000 16"):
-                pass
+            while True:
+                if self.ending.is_set() or not self.say("threads 1 2000 16"):
+                    return
 
     def say(self, text: str) -> str:
         assert self.process.stdin and self.process.stdout
@@ -60,7 +61,7 @@ class Known:
             with contextlib.suppress(OSError):
                 pipe.close()
         try:
-            self.process.wait(LIMIT_S)
+            waiting.finish(self.process, LIMIT_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -122,19 +123,28 @@ class HeapProfiles(Case):
 
     @staticmethod
     def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+        """Status, output and errors; a second time, as the cleanup of a test that has asked itself, the status."""
+        if process.returncode is not None:
+            return process.returncode, "", ""
+        output, errors = bytearray(), bytearray()
+        pipes = {process.stdout: output.extend, process.stderr: errors.extend}
+        takers = {pipe.fileno(): take for pipe, take in pipes.items() if pipe and not pipe.closed}
         try:
-            out, error = process.communicate(timeout=LIMIT_S) if process.stdout and not process.stdout.closed else ("", "")
+            waiting.drain(process, takers, LIMIT_S)
         except subprocess.TimeoutExpired:
             process.kill()
-            out, error = process.communicate()
-        return process.returncode, out, error
+            waiting.drain(process, takers, LIMIT_S)
+        for pipe in pipes:
+            if pipe:
+                pipe.close()
+        return process.returncode, output.decode(), errors.decode()
 
     def sampling(self, supervisor: Supervisor, pid: int) -> None:
         """Until the agent has begun."""
         def has_begun() -> bool:
             status, answer = supervisor.request("GET", f"/api/v1/processes/{pid}/heap")
             return status == 200 and answer["seconds"] is not None
-        until("the profile has begun", has_begun)
+        supervisor.await_quietly("the profile has begun", has_begun)
 
     def names(self, answer: dict, stack: dict) -> list[str]:
         return [answer["frames"][index]["function"] for index in stack["frames"]]
@@ -262,7 +272,7 @@ class HeapProfiles(Case):
             self.sampling(supervisor, program.pid)
             program.say(f"stack {64 * MIB}")
             # Until that sample was taken out and named.
-            until("a sample", lambda: supervisor.get(f"/api/v1/processes/{program.pid}/heap")["samples"] > 0)
+            supervisor.await_quietly("a sample", lambda: supervisor.get(f"/api/v1/processes/{program.pid}/heap")["samples"] > 0)
             program.ending.set()
             program.thread.join(LIMIT_S)
             if what == "kill":

@@ -317,6 +317,8 @@ class Left(TopCase):
         for _ in range(3):
             os.kill(top, signal.SIGTSTP)
             window.await_("the first screen", window.is_restored)
+            # It gives the terminal back before it stops; continued in between it would stop all the same.
+            watch.await_quietly("stopped", lambda: Path(f"/proc/{top}/stat").read_text().rsplit(") ", 1)[1][0] == "T")
             self.assert_restored(window, before)
             os.kill(top, signal.SIGCONT)
             window.await_title("1 process")
