@@ -1,6 +1,7 @@
 """A supervisor's end of the agent socket, and a reader of the segment. Layout: CInterpose/abi/include/mlos_abi.h."""
 
 import array
+import fcntl
 import mmap
 import os
 import select
@@ -117,6 +118,7 @@ class Session:
                 descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
         check(len(descriptors) == 1, f"HELLO carries {len(descriptors)} descriptors")
         status = os.fstat(descriptors[0])
+        self.seals = fcntl.fcntl(descriptors[0], fcntl.F_GET_SEALS)
         self.inode = status.st_ino
         self.segment = Segment(descriptors[0])
         os.close(descriptors[0])
@@ -155,6 +157,14 @@ class Session:
         got = self.result()
         check(got[0] == request, f"RESULT for {got[0]}, asked {request}")
         return got
+
+    def until_thread(self):
+        """Waits for the control thread of a program that allocates: each question is answered, at first once a second."""
+        for _ in range(WAIT_SECONDS):
+            if self.segment.control_thread:
+                return self
+            self.command(PING)
+        raise Failure("no control thread")
 
     def close(self):
         self.connection.close()

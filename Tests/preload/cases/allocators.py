@@ -92,6 +92,20 @@ def operators_that_call_malloc_are_counted_once():
 
 
 @case
+def operators_that_are_nobodys_malloc_are_not_counted():
+    """A library behind the agent replaces them by memory of its own."""
+    flags = ("-std=c++17", "-O1", "-Wl,-rpath,$ORIGIN")
+    library = compile_fixture("arena_operators.cc", *flags, "-shared", "-fPIC", output="libarena.so", compiler="c++")
+    program = compile_fixture("arena_operators.cc", *flags, "-DMLOS_WITH_MAIN", output="arena-user", compiler="c++",
+                              libraries=["-Wl,--no-as-needed", library])
+    with temporary_directory() as directory:
+        state, reason, allocator, readings = _ask(program, (AGENT,), directory, "s", lines=3)
+    equal((state, reason, allocator), (ACTIVE, 0, GLIBC), "state")
+    equal([held[0] for held, _ in readings], [0, 500, 1000], "the fixture")
+    equal(len({live for _, live in readings}), 1, "what is counted does not move")
+
+
+@case
 def numpy_is_counted_behind_the_agent():
     if run(["python3", "-c", "import numpy"])[0] != 0:
         raise Skip("numpy is not installed")

@@ -1,26 +1,26 @@
 """Programs that confine themselves."""
 
-import os
-
-from harness import AGENT, Skip, case, check, compile_fixture, equal, run, same_with_agent, temporary_directory
+from harness import AGENT, HANG_SECONDS, Skip, case, check, compile_fixture, equal, run, start, temporary_directory
 from supervisor import Supervisor
-from session import Talker, thread_runs
 
 
 @case
 def a_program_with_a_killing_allow_list_survives():
     program = compile_fixture("allow_list.c", libraries=["-ldl", "-pthread"])
     for way in ("prctl", "seccomp"):
-        without = run([program, way])
+        without = run([program, way], stdin=b"\n")
         if without[0] == 77:
             raise Skip("seccomp filters are not available here")
         equal(without[0], 0, f"the fixture itself: {without}")
-        equal(run([program, way], preload=(AGENT,)), without, f"{way}, no supervisor")
+        equal(run([program, way], preload=(AGENT,), stdin=b"\n"), without, f"{way}, no supervisor")
         for thread in (None, "never"):
             with temporary_directory() as directory, Supervisor(directory + "/s") as supervisor:
-                got = run([program, way], preload=(AGENT,), MLOS_SOCKET=directory + "/s", MLOS_AGENT_THREAD=thread)
-                equal(got, without, f"{way}, supervisor, thread {thread}")
-                session = supervisor.accept()
+                process = start([program, way], MLOS_SOCKET=directory + "/s", MLOS_AGENT_THREAD=thread)
+                session = supervisor.accept_pid(process.pid)
+                if not thread:
+                    session.until_thread()
+                output, errors = process.communicate(b"\n", HANG_SECONDS)
+                equal((process.returncode, output, errors), without, f"{way}, supervisor, thread {thread}")
                 equal(session.segment.reason, 7, "reason SECCOMP")
                 check(session.segment.sums()[0] > 100000, "counting went on in shared memory")
 
@@ -41,15 +41,18 @@ def a_filter_from_the_parent_means_no_thread():
 @case
 def namespaces_for_one_thread_can_be_entered():
     program = compile_fixture("unshares.c", libraries=["-ldl"])
-    without = run([program])
-    with temporary_directory() as directory, Supervisor(directory + "/s"):
-        equal(run([program], preload=(AGENT,), MLOS_SOCKET=directory + "/s"), without, "unshare(CLONE_NEWUSER)")
+    without = run([program], stdin=b"\n")
+    with temporary_directory() as directory, Supervisor(directory + "/s") as supervisor:
+        process = start([program], MLOS_SOCKET=directory + "/s")
+        supervisor.accept_pid(process.pid).until_thread()
+        output, errors = process.communicate(b"\n", HANG_SECONDS)
+        equal((process.returncode, output, errors), without, "unshare(CLONE_NEWUSER)")
 
 
 @case
 def a_main_thread_that_ends_takes_the_control_thread_along():
-    program = compile_fixture("main_thread_exits_late.c", libraries=["-pthread", "-ldl"])
+    program = compile_fixture("main_thread_exits.c", libraries=["-pthread", "-ldl"])
     with temporary_directory() as directory, Supervisor(directory + "/s") as supervisor:
-        got = run([program], preload=(AGENT,), MLOS_SOCKET=directory + "/s")
-        equal(got, (0, b"worker done\n", b""), "output")
-        check(supervisor.accept().segment.wakeups > 0, "there was a control thread")
+        process = start([program, "late"], MLOS_SOCKET=directory + "/s")
+        supervisor.accept_pid(process.pid).until_thread()
+        equal((*process.communicate(b"\n", HANG_SECONDS), process.returncode), (b"worker done\n", b"", 0), "output")

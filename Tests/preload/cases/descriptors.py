@@ -54,6 +54,10 @@ def a_daemon_that_closes_everything_never_finds_our_bytes():
         with temporary_directory() as directory, Supervisor(directory + "/s") as supervisor:
             process = start([program, directory], MLOS_SOCKET=directory + "/s", MLOS_AGENT_THREAD=thread)
             session = supervisor.accept_pid(process.pid)
+            if not thread:
+                session.until_thread()
+            process.stdin.write(b"\n")
+            process.stdin.flush()
             process.stdout.readline()
             # The program holds files under the numbers that were ours. Make the agent want to write.
             try:
@@ -70,6 +74,7 @@ def a_daemon_that_closes_everything_never_finds_our_bytes():
             check(len(victims) > 600, f"{len(victims)} files")
             for name in victims:
                 equal(open(os.path.join(directory, name), "rb").read(), b"mine\n", name)
+            equal(session.segment.reason, 8, "the reason")
 
 
 @case

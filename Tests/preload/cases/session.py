@@ -1,7 +1,7 @@
 """What a supervisor sees, and what the host does not notice of it."""
 
+import contextlib
 import os
-import signal
 import time
 
 from harness import AGENT, BUILD, case, check, compile_fixture, equal, run, start, temporary_directory
@@ -48,6 +48,14 @@ class Talker:
             self.end()
 
 
+@contextlib.contextmanager
+def session_with(kind=Talker, **keywords):
+    """A supervisor's session with a talker, and the talker."""
+    with temporary_directory() as directory, Supervisor(directory + "/s") as supervisor:
+        with kind(directory + "/s", **keywords) as talker:
+            yield supervisor.accept_pid(talker.pid), talker
+
+
 def until(condition, talker, text):
     """Lets the program allocate until the condition holds; bounded by its own clock, not by a sleep."""
     deadline = time.monotonic() + 60
@@ -69,6 +77,7 @@ def hello_carries_a_sealed_segment_that_describes_the_process():
         talker.say("churn")
         equal(session.frame, (MAGIC, VERSION, HELLO, 48, 0), "frame")
         equal((session.size, segment.size), (segment.segment_size, segment.segment_size), "size")
+        equal(session.seals & 7, 7, "sealed against sealing, shrinking and growing")
         equal((segment.magic, segment.abi_version, segment.pid), (0x314745535F534F4C, 1, talker.pid), "header")
         equal((segment.state, segment.reason, segment.allocator), (ACTIVE, 0, GLIBC), "state")
         mains = [row for row in segment.modules() if row["flags"] & 2]
@@ -149,27 +158,26 @@ def loading_and_unloading_is_reported_as_it_was():
         check(again["last"] > again["first"], "times")
 
 
+def _sleeps_for_good(task):
+    """Whether the thread is in a ppoll without a timeout: its third argument."""
+    with open(task + "/syscall") as file:
+        words = file.read().split()
+    return words[0] == {"x86_64": "271", "aarch64": "73"}[os.uname().machine] and int(words[3], 16) == 0
+
+
 @case
 def an_idle_program_with_a_control_thread_never_wakes():
     with temporary_directory() as directory, Supervisor(directory + "/s") as supervisor, Talker(directory + "/s") as talker:
         session = supervisor.accept_pid(talker.pid)
         thread_runs(session, talker)
         task = f"/proc/{talker.pid}/task/{session.segment.control_thread}"
-
-        def switches():
-            return [line for line in open(task + "/status") if "voluntary_ctxt" in line]
-
-        def wakeups_stop():
-            before = session.segment.wakeups
-            # Half a second of someone else's CPU time: longer than every pause of the looks but the last.
-            run(["python3", "-c", "import time\nwhile time.process_time() < 1.5: pass"])
-            return session.segment.wakeups == before
-
-        check(any(wakeups_stop() for _ in range(4)), "the looks after a dlopen do not end")
-        before = (session.segment.wakeups, switches())
-        run(["python3", "-c", "import time\nwhile time.process_time() < 3: pass"])
-        equal((session.segment.wakeups, switches()), before, "wake-ups in three seconds")
-        blocked = [line for line in open(task + "/status") if line.startswith("SigBlk")][0].split()[1]
+        # The looks after a dlopen end after two seconds. Until then each answer wakes the thread a moment too early to tell.
+        deadline = time.monotonic() + 60
+        while not _sleeps_for_good(task):
+            check(time.monotonic() < deadline, "the looks after a dlopen do not end")
+            session.command(PING)
+        with open(task + "/status") as file:
+            blocked = [line for line in file if line.startswith("SigBlk")][0].split()[1]
         equal(int(blocked, 16) & 0x1FFFFFFF & ~(1 << 8 | 1 << 18), 0x1FFFFFFF & ~(1 << 8 | 1 << 18), "blocked signals")
 
 
@@ -312,7 +320,7 @@ def a_late_supervisor_sees_exact_counts():
     """Four threads allocate while the segment's pages are exchanged; at the end the sums are what they did."""
     program = compile_fixture("late.c", libraries=["-pthread"])
     with temporary_directory() as directory:
-        for _ in range(3):
+        for _ in range(6):
             process = start([program, "4"], MLOS_SOCKET=directory + "/s")
             process.stdout.readline()
             with Supervisor(directory + "/s") as supervisor:
@@ -328,6 +336,9 @@ def a_late_supervisor_sees_exact_counts():
                 process.stdout.readline()
                 after_blocks, after_bytes = session.segment.live()
                 equal((now_blocks - after_blocks, now_bytes - after_bytes), (blocks, usable), "what was freed at the end")
-                check(base > 0 and session.segment.sums()[0] >= done, f"base {base}, done {done}")
+                # Neither lost nor counted twice: pthread_create and stdio make a few more.
+                total = session.segment.sums()[0]
+                check(base > 0 and done <= total < done + 1000, f"base {base}, done {done}, counted {total}")
+                check(0 <= after_blocks < 1000, f"{after_blocks} blocks are left")
                 process.communicate()
             equal(process.returncode, 0, "status")
