@@ -7,6 +7,10 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(ROOT, "tools", "lib"))
+
+import waiting  # noqa: E402
+
 BUILD = os.path.join(ROOT, "build", "preload-tests")
 FIXTURES = os.path.join(HERE, "fixtures")
 AGENT = os.environ.get("MLOS_AGENT", os.path.join(ROOT, "build", "libmlosagent.so"))
@@ -66,9 +70,8 @@ def environment(preload=(), **variables):
 
 def run(command, preload=(), cwd=None, stdin=None, **variables):
     """Runs to the end: (exit status, stdout, stderr)."""
-    done = subprocess.run(
-        command, env=environment(preload, **variables), cwd=cwd or BUILD, input=stdin or b"",
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=HANG_SECONDS)
+    done = waiting.run(
+        command, HANG_SECONDS, env=environment(preload, **variables), cwd=cwd or BUILD, input=stdin or b"")
     return done.returncode, done.stdout, done.stderr
 
 
@@ -85,6 +88,11 @@ def start(command, preload=(AGENT,), **variables):
     return subprocess.Popen(
         command, env=environment(preload, **variables), cwd=BUILD,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def finish(process):
+    """The exit status of a program from `start`."""
+    return waiting.finish(process, HANG_SECONDS)
 
 
 def temporary_directory():

@@ -7,7 +7,7 @@ import os
 import select
 import struct
 
-from harness import AGENT, Skip, case, check, compile_fixture, equal, start, temporary_directory
+from harness import AGENT, Skip, case, check, compile_fixture, equal, finish, start, temporary_directory
 from heap_profile import (BUSY, DEADLINE, DISCONNECTED, FILTER, HEAP_START, HEAP_STOP, NO_DESCRIPTOR, NOT_COUNTING, SECCOMP,
                           STOPPED, WRONG_SEGMENT, HeapProfile)
 from supervisor import OK, Supervisor
@@ -57,7 +57,7 @@ class Known:
 
     def end(self) -> None:
         self.process.stdin.close()
-        self.process.wait(60)
+        finish(self.process)
         self.process.stdout.close()
         rest = self.process.stderr.read()
         self.process.stderr.close()

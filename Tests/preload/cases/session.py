@@ -4,7 +4,7 @@ import contextlib
 import os
 import time
 
-from harness import AGENT, BUILD, case, check, compile_fixture, equal, run, start, temporary_directory
+from harness import AGENT, BUILD, case, check, compile_fixture, equal, finish, run, start, temporary_directory
 from supervisor import (ACTIVE, GLIBC, HELLO, KEPT, LOADED, DLOPEN, DLCLOSE, MAGIC, OK, PING, REFRESH, UNLOADED, UNSUPPORTED,
                         VERSION, Supervisor)
 
@@ -31,7 +31,7 @@ class Talker:
 
     def end(self):
         self.process.stdin.close()
-        status = self.process.wait(60)
+        status = finish(self.process)
         rest = self.process.stderr.read()
         self.process.stdout.close()
         self.process.stderr.close()
