@@ -63,6 +63,10 @@ class Segment:
         rows.append(self._slot(self.overflow_offset))
         return tuple(sum(column) for column in zip(*rows))
 
+    def sample_states(self):
+        """The state of each thread's generator of samples; 0: none was needed."""
+        return [struct.unpack_from("=Q", self.map, self.slots_offset + 64 * i + 48)[0] for i in range(self.slots_used)]
+
     def live(self):
         """Live blocks and live bytes."""
         allocations, frees, allocated, freed = self.sums()

@@ -7,7 +7,7 @@ import os
 import select
 import struct
 
-from harness import AGENT, Skip, case, check, compile_fixture, equal, finish, start, temporary_directory
+from harness import AGENT, Skip, case, check, compile_fixture, equal, finish, run, start, temporary_directory
 from heap_profile import (BUSY, DEADLINE, DISCONNECTED, FILTER, HEAP_START, HEAP_STOP, NO_DESCRIPTOR, NOT_COUNTING, SECCOMP,
                           STOPPED, WRONG_SEGMENT, HeapProfile)
 from supervisor import OK, Supervisor
@@ -18,9 +18,11 @@ FAILED = 2
 class Known:
     """The fixture, connected to a supervisor."""
 
-    def __init__(self, path: str, supervisor: Supervisor, preload=(AGENT,), **variables: str):
+    def __init__(self, path: str, supervisor: Supervisor, preload=(AGENT,), before: str | None = None, **variables: str):
         program = compile_fixture("heap_known.c", "-O2", "-fomit-frame-pointer", libraries=["-pthread"])
-        self.process = start([program], preload=preload, MLOS_SOCKET=path, **variables)
+        self.process = start([*([before] if before else []), program], preload=preload, MLOS_SOCKET=path, **variables)
+        # Kept open: the agent of the program before would connect again.
+        self.first_session = supervisor.accept_pid(self.process.pid) if before else None
         self.session = supervisor.accept_pid(self.process.pid)
         # Its own table is allocated: nothing but what is asked for comes after this.
         self.say("release 0")
@@ -161,6 +163,20 @@ def threads_count_down_each_for_itself():
         check(exact > 16 * 40 * 10000 * 512, f"exact {exact}")
         check(allocated.agrees(exact), f"{allocated.bytes:.0f}, exact {exact}")
         check(len({row["tid"] for row in profile.records}) >= 16, "threads")
+        # The same work, sampled at other moments by each.
+        states = [state for state in program.session.segment.sample_states() if state]
+        equal(len(set(states)), len(states), "threads that draw the same")
+
+
+@case
+def a_thread_that_allocates_little_makes_no_sample():
+    with known() as program, HeapProfile(mean=1 << 30) as profile:
+        program.begin(profile)
+        for _ in range(10):
+            program.say("threads 16 100 64")
+        # A megabyte is allocated, a thousandth of the mean: three samples come once in 10^9 runs.
+        check(profile.samples <= 2, f"{profile.samples} samples")
+        program.stop()
 
 
 @case
@@ -255,6 +271,17 @@ def a_filter_ends_it_and_none_begins_behind_one():
         samples = profile.samples
         program.say("hold 1000 10000 malloc")
         equal(profile.samples, samples, "samples after it")
+
+
+@case
+def none_begins_behind_a_filter_of_the_parents():
+    filtering = compile_fixture("inherits_filter.c")
+    if run([filtering, "/bin/true"])[0] == 77:
+        raise Skip("seccomp filters are not available here")
+    with known(before=filtering) as program, HeapProfile() as profile:
+        profile.start(program.session)
+        equal(program.until_answered(), (FAILED, HEAP_START, SECCOMP), "behind the filter")
+        equal(profile.samples, 0, "samples")
 
 
 @case
