@@ -47,6 +47,8 @@ let package = Package(
         .unsafeFlags([
           // Exceptions of an allocator's operator new pass through.
           "-fexceptions", "-ftls-model=initial-exec", "-fno-plt", "-Xclang", "-fno-split-cold-code", "-O2", "-gdwarf-4",
+          // After the package manager's own -fno-omit-frame-pointer: eight instructions a malloc/free pair.
+          "-Xclang", "-mframe-pointer=none",
         ]),
       ],
       linkerSettings: [

@@ -103,6 +103,17 @@ static __attribute__((noinline)) void *malloc_without_slot(size_t size) {
   return slow_malloc(size, CALLER());
 }
 
+/* What is seldom needed is called last, so that the hot path keeps few registers. */
+static __attribute__((noinline)) void *ticked(void *memory, struct mlos_slot *slot, const void *caller) {
+  mlos_tick(slot, caller);
+  return memory;
+}
+
+static __attribute__((noinline)) void *count_by_usable_size(void *memory, struct mlos_slot *slot, const void *caller) {
+  mlos_count_allocation(slot, mlos_usable_size_slow(memory));
+  return mlos_unlikely(mlos_tick_due(slot)) ? ticked(memory, slot, caller) : memory;
+}
+
 static void *counting_malloc(size_t size) {
   struct mlos_slot *slot = mlos_thread.self;
   if (mlos_unlikely(!slot))
@@ -110,9 +121,12 @@ static void *counting_malloc(size_t size) {
   void *memory = mlos_real.malloc(size);
   if (mlos_unlikely(!memory))
     return NULL;
-  mlos_count_allocation(slot, mlos_usable_size(memory));
+  size_t word = mlos_hot.header_layout ? ((const size_t *)memory)[-1] : 2;
+  if (mlos_unlikely(word & 2))
+    return count_by_usable_size(memory, slot, CALLER());
+  mlos_count_allocation(slot, (word & ~(size_t)7) - sizeof(size_t));
   if (mlos_unlikely(mlos_tick_due(slot)))
-    mlos_tick(slot, CALLER());
+    return ticked(memory, slot, CALLER());
   return memory;
 }
 

@@ -1,4 +1,4 @@
-/* For tools/bench-agent: KiB that belong to the agent in this process: its library's private pages and its segment. */
+/* For tools/bench: KiB that belong to the agent in this process: its library's private pages and its segment. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import resource
 import socket
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-sys.path.insert(0, str(HERE.parent / "demo.d"))
+from figures import Figures
+from programs import compiled
+from setting import Setting, environment, supervisor
 
-import session  # noqa: E402
-
+AGENTS = 1000
 LISTINGS = 20
 STORM = 100  # dlopen and dlclose of a library each
 
@@ -65,100 +61,74 @@ def until(control: Path, reached: Callable[[dict], bool]) -> None:
         after = get(control, f"/api/v1/events?after={after}&limit=10000&wait=5")["next"]
 
 
-def row(what: str, goal: str, measured: str, reached: bool | None = None) -> None:
-    print(f"{what:52} {goal:>10} {measured:>28}  {'' if reached is None else 'reached' if reached else 'MISSED'}", flush=True)
-
-
-def target(build: Path) -> Path:
-    build.mkdir(parents=True, exist_ok=True)
-    program = build / "scale_target"
-    subprocess.run(["cc", "-O1", "-Wall", "-Werror", "-o", str(program), str(HERE / "scale_target.c"), "-ldl"], check=True)
-    return program
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--binaries", type=Path, required=True)
-    parser.add_argument("--agents", type=int, default=1000)
-    parser.add_argument("--json", type=Path, help="write the figures to this file too")
-    options = parser.parse_args()
+def bench(figures: Figures, setting: Setting) -> None:
+    figures.begin(f"{AGENTS} agents of one supervisor")
     # Two pipes a process here.
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    count = options.agents
-    figures: dict[str, float] = {"agents": count}
-    with tempfile.TemporaryDirectory(prefix="mlb.") as name:
-        directory = Path(name)
-        with session.supervisor(options.binaries, directory) as (agents, pid):
-            control = agents.parent / "control.sock"
-            supervisor = Watched(pid)
-            figures["resident_alone"] = supervisor.resident()
-            environment = session.environment(directory) | {
-                "LD_PRELOAD": str(options.binaries / "libmlosagent.so"), "MLOS_SOCKET": str(agents)}
-            program = target(ROOT / "build" / "bench")
-            began, used = time.monotonic(), supervisor.seconds()
-            processes = [
-                subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, close_fds=True)
-                for _ in range(count)]
-            for process in processes:
-                assert process.stdout
-                if process.stdout.readline() != b"ready\n":
-                    raise SystemExit("a target did not start")
-            until(control, lambda status: status["agents"] >= count)
-            connected = time.monotonic() - began
-            figures["connect_seconds"], figures["connect_processor_seconds"] = connected, supervisor.seconds() - used
-            row(f"{count} agents start and connect: seconds", "", f"{connected:.1f} ({figures['connect_processor_seconds']:.2f} of the supervisor)")
-
-            time.sleep(2)  # the first readings of use come in small portions
-            began, used = time.monotonic(), supervisor.seconds()
-            spent = []
-            for turn in range(LISTINGS):
-                asked = time.monotonic()
-                listed = get(control, "/api/v1/processes")["processes"]
-                spent.append(time.monotonic() - asked)
-                if len(listed) != count:
-                    raise SystemExit(f"{len(listed)} of {count} processes listed")
-                time.sleep(max(0.0, began + turn + 1 - time.monotonic()))
-            share = (supervisor.seconds() - used) / (time.monotonic() - began)
-            figures["listing_share"], figures["listing_median_seconds"] = share, sorted(spent)[len(spent) // 2]
-            row(f"{count} agents, all listed every second: of one core", "<= 5 %", f"{share:.2%}", share <= 0.05)
-            row("  one listing as the client sees it", "", f"{figures['listing_median_seconds'] * 1e3:.0f} ms")
-            figures["resident"], figures["resident_per_agent"] = supervisor.resident(), 0
-            row(f"{count} agents: supervisor's resident memory", "<= 64 MiB", f"{supervisor.resident() / 2**20:.1f} MiB", supervisor.resident() <= 64 << 20)
-            figures["resident_per_agent"] = (supervisor.resident() - figures["resident_alone"]) / count
-            row("  of it for one agent", "", f"{figures['resident_per_agent'] / 1024:.1f} KiB")
-
-            before = get(control, "/api/v1/status")["counters"]["events_dropped"]
-            began, used = time.monotonic(), supervisor.seconds()
-            for process in processes:
-                assert process.stdin
-                process.stdin.write(b"%d\n" % STORM)
-                process.stdin.flush()
-            for process in processes:
-                assert process.stdout
-                process.stdout.readline()
-            get(control, "/api/v1/processes")
-            took = time.monotonic() - began
-            lost = get(control, "/api/v1/status")["counters"]["events_dropped"] - before
-            figures["storm_events"], figures["storm_lost"], figures["storm_seconds"] = count * STORM * 2, lost, took
-            row(f"a storm of {count * STORM * 2} calls: seconds, events lost", "", f"{took:.1f} s, {lost}")
-
-            began = time.monotonic()
-            for process in processes:
-                assert process.stdin
-                process.stdin.close()
-            until(control, lambda status: status["agents"] == 0)
-            figures["disconnect_seconds"] = time.monotonic() - began
-            row("all end: seconds until none is listed", "", f"{figures['disconnect_seconds']:.1f}")
-            for process in processes:
-                process.wait(60)
-                if process.stdout:
-                    process.stdout.close()
-            figures["resident_after"], figures["resident_highest"] = supervisor.resident(), supervisor.highest()
-            row("resident memory afterwards, and at most", "", f"{supervisor.resident() / 2**20:.1f}, {supervisor.highest() / 2**20:.1f} MiB")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    with supervisor(setting.binaries, setting.directory) as (agents, pid):
+        control, watched = agents.parent / "control.sock", Watched(pid)
+        alone = watched.resident()
+        variables = environment(setting.directory) | {"LD_PRELOAD": str(setting.agent), "MLOS_SOCKET": str(agents)}
+        program = compiled("scale_target")
+        began, used = time.monotonic(), watched.seconds()
+        processes = [subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables) for _ in range(AGENTS)]
+        for process in processes:
+            assert process.stdout
+            if process.stdout.readline() != b"ready\n":
+                raise SystemExit("a target did not start")
+        until(control, lambda status: status["agents"] >= AGENTS)
+        connected, spent = time.monotonic() - began, watched.seconds() - used
+        figures.row("all start and connect", f"{connected:.1f} s ({spent:.2f} s of the supervisor)", value=connected, unit="s")
+        listing(figures, control, watched, alone)
+        storm(figures, control, watched, processes)
+        began = time.monotonic()
+        for process in processes:
+            assert process.stdin and process.stdout
+            process.stdin.close()
+        until(control, lambda status: status["agents"] == 0)
+        gone = time.monotonic() - began
+        figures.row("all end: until none is listed", f"{gone:.1f} s", value=gone, unit="s")
+        for process in processes:
+            process.wait(60)
+            if process.stdout:
+                process.stdout.close()
+        after, highest = watched.resident() / 2**20, watched.highest() / 2**20
+        figures.row("supervisor's resident memory afterwards, and at most", f"{after:.1f}, {highest:.1f} MiB", value=highest, unit="MiB")
 
 
-if __name__ == "__main__":
-    main()
+def listing(figures: Figures, control: Path, watched: Watched, alone: int) -> None:
+    time.sleep(2)  # the first readings of use come in small portions
+    began, used = time.monotonic(), watched.seconds()
+    spent = []
+    for turn in range(LISTINGS):
+        asked = time.monotonic()
+        listed = get(control, "/api/v1/processes")["processes"]
+        spent.append(time.monotonic() - asked)
+        if len(listed) != AGENTS:
+            raise SystemExit(f"{len(listed)} of {AGENTS} processes listed")
+        time.sleep(max(0.0, began + turn + 1 - time.monotonic()))
+    share = (watched.seconds() - used) / (time.monotonic() - began)
+    resident = watched.resident()
+    figures.row("all listed every second: of one core", f"{share:.2%}", "<= 5 %", share <= 0.05, share * 100, "%")
+    took = sorted(spent)[len(spent) // 2] * 1e3
+    figures.row("one listing as the client sees it", f"{took:.0f} ms", value=took, unit="ms")
+    figures.row("supervisor's resident memory", f"{resident / 2**20:.1f} MiB", "<= 64 MiB", resident <= 64 << 20, resident / 2**20, "MiB")
+    each = (resident - alone) / AGENTS / 1024
+    figures.row("of it for one agent", f"{each:.1f} KiB", value=each, unit="KiB")
+
+
+def storm(figures: Figures, control: Path, watched: Watched, processes: list[subprocess.Popen[bytes]]) -> None:
+    before = get(control, "/api/v1/status")["counters"]["events_dropped"]
+    began = time.monotonic()
+    for process in processes:
+        assert process.stdin
+        process.stdin.write(b"%d\n" % STORM)
+        process.stdin.flush()
+    for process in processes:
+        assert process.stdout
+        process.stdout.readline()
+    get(control, "/api/v1/processes")
+    took = time.monotonic() - began
+    lost = get(control, "/api/v1/status")["counters"]["events_dropped"] - before
+    figures.row(f"a storm of {AGENTS * STORM * 2} calls: time, events lost", f"{took:.1f} s, {lost}", value=lost, unit="events")

@@ -1,5 +1,5 @@
 /*
- * For tools/bench-agent: microseconds to spawn /bin/true and wait for it, one after the other with and without LD_PRELOAD, so
+ * For tools/bench: microseconds to spawn /bin/true and wait for it, one after the other with and without LD_PRELOAD, so
  * that both see the same machine. Prints the medians: without, with, without again.
  */
 #define _GNU_SOURCE

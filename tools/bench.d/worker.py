@@ -1,7 +1,7 @@
 """One inference loop, driven line by line: prints "ready", then for each line "SECONDS" on stdin runs that long and prints
 nanoseconds an inference. Ends when stdin does.
 
-    python worker.py onnxruntime|scikit-learn|xgboost MODELS
+    python worker.py onnxruntime|scikit-learn|xgboost|python MODELS
 """
 
 from __future__ import annotations
@@ -47,7 +47,13 @@ def xgboost_loop(_: Path) -> Callable[[], object]:
     return lambda: model.predict_proba(rows[:64])
 
 
-LOOPS = {"onnxruntime": onnxruntime_loop, "scikit-learn": scikit_learn_loop, "xgboost": xgboost_loop}
+def python_loop(_: Path) -> Callable[[], object]:
+    from python_churn import turn
+
+    return turn
+
+
+LOOPS = {"onnxruntime": onnxruntime_loop, "scikit-learn": scikit_learn_loop, "xgboost": xgboost_loop, "python": python_loop}
 
 
 def main() -> None:
