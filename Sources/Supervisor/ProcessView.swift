@@ -9,11 +9,12 @@ struct ProcessView {
   let elf: [ElfFacts?]
   let packageOfPath: [[UInt8]: PackageIdentity]
   let lastUse: LastUse
+  let untold: UntoldLoads
   let graph: DependencyGraph
 
   init(
     facts: ProcessFacts, report: AgentReport?, inventory: Inventory, elf: [ElfFacts?], packageOfPath: [[UInt8]: PackageIdentity],
-    lastUse: LastUse
+    lastUse: LastUse, untold: UntoldLoads
   ) {
     self.facts = facts
     self.report = report
@@ -21,6 +22,7 @@ struct ProcessView {
     self.elf = elf
     self.packageOfPath = packageOfPath
     self.lastUse = lastUse
+    self.untold = untold
     graph = DependencyGraph(zip(inventory.objects, elf).map { (baseName($0.file.path), $1) })
   }
 
@@ -30,8 +32,15 @@ struct ProcessView {
 
   func lastUsed(_ object: Inventory.Object, _ moment: Moment) -> Double? {
     // A library that was there at the start was mapped, not chosen: its load says nothing about use.
-    let loaded = object.agents.filter { !$0.wasThereAtStart }.map(\.lastLoad).max().map { moment.wallTime(ofMonotonic: $0) }
+    let told = object.agents.filter { !$0.wasThereAtStart }.map(\.lastLoad).max()
+    let loaded = (told ?? untold.time(of: object.file)).map { moment.wallTime(ofMonotonic: $0) }
     return lastUse.time(of: object.file, loadedAt: loaded)
+  }
+
+  /// When it was first and last loaded, CLOCK_MONOTONIC; nil when nobody saw it.
+  func loads(of object: Inventory.Object) -> (first: UInt64?, last: UInt64?) {
+    let untold = untold.time(of: object.file)
+    return (object.agents.map(\.firstLoad).min() ?? untold, object.agents.map(\.lastLoad).max() ?? untold)
   }
 
   struct Holding {

@@ -73,12 +73,19 @@ extension Supervisor {
         .lost, pid: pid, name: process.facts.name, at: moment.wall,
         detail: "\(lost) events were overwritten before they were read")
     }
-    let paths = modulePaths(for: events, segment)
+    let named = modules(for: events, segment)
     let packages =
-      paths.isEmpty || !lookUps.take(at: moment.monotonic)
-      ? [:] : files.packages(for: Set(paths.values), of: pid, program: process.facts.executable)
+      named.isEmpty || !lookUps.take(at: moment.monotonic)
+      ? [:] : files.packages(for: Set(named.values.map(\.path)), of: pid, program: process.facts.executable)
     for event in events {
-      let path = event.module.flatMap { paths[$0] }
+      let module = event.module.flatMap { named[$0] }
+      let path = module?.path
+      processes[pid]?.untold.take(event)
+      if event.kind == .loaded, let module,
+        processes[pid]?.untold.isTold(inode: module.inode ?? 0, path: module.path) == true
+      {
+        continue
+      }
       record(
         Self.kind(event.kind), pid: pid, name: process.facts.name,
         at: moment.wallTime(ofMonotonic: min(event.time, moment.monotonic)),
@@ -89,9 +96,26 @@ extension Supervisor {
     wakeWaiters()
   }
 
-  private func modulePaths(for events: [AgentEvent], _ segment: any SegmentReading) -> [UInt32: [UInt8]] {
+  private func modules(for events: [AgentEvent], _ segment: any SegmentReading) -> [UInt32: AgentModule] {
     guard events.contains(where: { $0.module != nil }), let report = segment.report() else { return [:] }
-    return Dictionary(report.modules.map { ($0.id, $0.path) }, uniquingKeysWith: { first, _ in first })
+    return Dictionary(report.modules.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  /// Tells of loads that the agent cannot tell of, and remembers them for the listings.
+  func noteUntoldLoads(_ pid: Int32, _ mappings: [Mapping], at moment: Moment) {
+    guard let process = processes[pid], process.untold.isDue(at: moment.monotonic), let report = process.segment?.report()
+    else { return }
+    let found = processes[pid]?.untold.find(in: mappings, besides: report.modules) ?? []
+    guard !found.isEmpty else { return }
+    let packages =
+      lookUps.take(at: moment.monotonic)
+      ? files.packages(for: Set(found.map(\.file.path)), of: pid, program: process.facts.executable) : [:]
+    for (file, time) in found {
+      record(
+        .loaded, pid: pid, name: process.facts.name, at: moment.wallTime(ofMonotonic: min(time, moment.monotonic)),
+        subject: file.displayPath, package: packages[file.path]?.name, detail: "seen in /proc, not told by the agent")
+    }
+    wakeWaiters()
   }
 
   /// A forked worker has the agent but connects only when it has something to do: until then /proc shows it.

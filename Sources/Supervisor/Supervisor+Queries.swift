@@ -59,12 +59,13 @@ extension Supervisor {
     let view = try view(of: pid, at: moment)
     var modules: [ModuleSnapshot] = []
     for (index, object) in view.inventory.objects.enumerated() where object.isModule {
+      let loads = view.loads(of: object)
       modules.append(
         ModuleSnapshot(
           file: object.file, package: view.package(of: object.file), isLoaded: true,
           agents: object.agents, elf: view.elf[index], usage: object.usage,
-          firstLoadedAt: object.agents.map(\.firstLoad).min().map { moment.wallTime(ofMonotonic: $0) },
-          lastLoadedAt: object.agents.map(\.lastLoad).max().map { moment.wallTime(ofMonotonic: $0) }, unloadedAt: nil,
+          firstLoadedAt: loads.first.map { moment.wallTime(ofMonotonic: $0) },
+          lastLoadedAt: loads.last.map { moment.wallTime(ofMonotonic: $0) }, unloadedAt: nil,
           lastUsedAt: view.lastUsed(object, moment),
           neededBy: view.graph.dependents[index].map { view.inventory.objects[$0].file.displayPath }))
     }
@@ -133,6 +134,7 @@ extension Supervisor {
       }
     }
     noteProgramChange(pid, mappings)
+    noteUntoldLoads(pid, mappings, at: moment)
     guard let process = processes[pid] else { throw .notWatched(pid: pid, watched: processes.keys.sorted()) }
     let report = report(of: pid)
     let inventory = Inventory(mappings: mappings, agentModules: report?.modules ?? [])
@@ -152,6 +154,7 @@ extension Supervisor {
     let paths = Set(inventory.objects.map(\.file.path)).union(inventory.unloaded.map(\.path))
     return ProcessView(
       facts: process.facts, report: report, inventory: inventory, elf: elf,
-      packageOfPath: files.packages(for: paths, of: pid, program: process.facts.executable), lastUse: process.lastUse)
+      packageOfPath: files.packages(for: paths, of: pid, program: process.facts.executable), lastUse: process.lastUse,
+      untold: process.untold)
   }
 }

@@ -81,7 +81,8 @@ extension Supervisor {
     // The first scan only starts the observation: the second comes soon, so that a new process does not stay unknown for long.
     let pause = process.lastUse.hasBegun ? interval : min(interval, Self.firstPause)
     processes[pid]?.nextScan = moment.monotonic &+ UInt64(pause * 1e9)
-    guard process.lastUse.isWorthScanning(processorTicks: process.facts.processorTicks) else { return }
+    let isUntold = process.untold.isDue(at: moment.monotonic)
+    guard isUntold || process.lastUse.isWorthScanning(processorTicks: process.facts.processorTicks) else { return }
     do throws(InspectionError) {
       let mappings = try inspector.mappings(of: pid)
       // The same walk has the sums.
@@ -90,6 +91,7 @@ extension Supervisor {
       processes[pid]?.lastUse.scan(mappings, processorTicks: process.facts.processorTicks, at: moment.wall)
       try inspector.clearReferenced(of: pid)
       noteProgramChange(pid, mappings)
+      noteUntoldLoads(pid, mappings, at: moment)
     } catch {
       counters.unreadableProcesses += 1
       logger.debug("cannot observe use", metadata: about(pid, ["error": "\(error)"]))

@@ -28,6 +28,7 @@ struct WatchedProcess {
   /// Last two readings of the heap for rates.
   var rate = AllocationRate()
   var sharing = Sharing()
+  var untold = UntoldLoads()
   /// Monotonic time of the next scan for use.
   var nextScan: UInt64
 
