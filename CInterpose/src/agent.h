@@ -9,6 +9,7 @@
 
 #include "mlos_abi.h"
 #include "mlos_control.h"
+#include "private.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,7 +42,7 @@ struct mlos_thread {
   uint8_t forks_begun;   /* the end of this fork is to be told: forks.h */
   uint64_t fork_sums[4]; /* heap counters of the whole process at the fork */
 };
-extern __thread struct mlos_thread mlos_thread;
+mlos_private extern __thread struct mlos_thread mlos_thread;
 
 /* A descriptor of ours and what it referred to when it was made. The host may close and reuse any number at any time. */
 struct mlos_descriptor {
@@ -69,7 +70,7 @@ struct mlos_agent {
   uint64_t start_ms;
   _Atomic bool loader_active; /* a dlopen or dlclose happened */
 };
-extern struct mlos_agent mlos_agent;
+mlos_private extern struct mlos_agent mlos_agent;
 
 static inline uint32_t mlos_mode(void) {
   return atomic_load_explicit(&mlos_agent.mode, memory_order_acquire);

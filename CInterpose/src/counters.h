@@ -20,7 +20,7 @@ struct mlos_hot {
   uint64_t header_layout; /* 1: sizes are read from glibc's chunk headers, which were compared with malloc_usable_size */
   uint64_t sampling;      /* 1: a heap profile is under way (heap.h); malloc and free then point to what samples */
 };
-extern struct mlos_hot mlos_hot;
+mlos_private extern struct mlos_hot mlos_hot;
 void mlos_forward_only(bool on);
 void mlos_route_sampling(bool on);
 /* By malloc_usable_size, or the arena. Out of line, so that the hot path keeps few registers. */

@@ -40,7 +40,7 @@ void mlos_heap_restore(const struct mlos_heap_live *entry);
 
 /* How many live samples have an address of this hash; 255 stays 255. In the agent's own memory, so that looking needs no
    promise about the segment. Untouched before the first profile. */
-extern _Atomic uint8_t mlos_heap_tags[MLOS_HEAP_LIVE_CAPACITY];
+mlos_private extern _Atomic uint8_t mlos_heap_tags[MLOS_HEAP_LIVE_CAPACITY];
 
 static inline uint32_t mlos_heap_hash(uint64_t address) {
   return (uint32_t)((address >> 4) * 0x9E3779B97F4A7C15ull >> 48);

@@ -8,6 +8,7 @@
 #ifndef MLOS_HOOKS_H
 #define MLOS_HOOKS_H
 
+#include "private.h"
 #include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -106,6 +107,6 @@ struct mlos_real {
   MLOS_HOOKS(MLOS_REAL_FIELD)
 #undef MLOS_REAL_FIELD
 };
-extern struct mlos_real mlos_real;
+mlos_private extern struct mlos_real mlos_real;
 
 #endif

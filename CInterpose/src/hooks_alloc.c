@@ -12,25 +12,48 @@
    who count, so that a process that does not pays for that jump only. */
 static void *counting_malloc(size_t size);
 static void counting_free(void *memory);
+static void *header_malloc(size_t size);
+static void header_free(void *memory);
 static void *sampling_malloc(size_t size);
 static void sampling_free(void *memory);
 struct mlos_hot mlos_hot = {.malloc = counting_malloc, .free = counting_free};
 
+static void route_counting(void) {
+  bool by_header = mlos_hot.header_layout;
+  __atomic_store_n(&mlos_hot.malloc, by_header ? header_malloc : counting_malloc, __ATOMIC_RELEASE);
+  __atomic_store_n(&mlos_hot.free, by_header ? header_free : counting_free, __ATOMIC_RELEASE);
+}
+
+/* The layout is known from now on. A thread that starts or ends a profile at this moment leaves the slower functions. */
+static void route_by_header(void) {
+  mlos_malloc_function *slower_malloc = counting_malloc;
+  mlos_free_function *slower_free = counting_free;
+  mlos_hot.header_layout = 1;
+  __atomic_compare_exchange_n(&mlos_hot.malloc, &slower_malloc, header_malloc, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+  __atomic_compare_exchange_n(&mlos_hot.free, &slower_free, header_free, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
 void mlos_forward_only(bool on) {
   mlos_hot.sampling = 0;
-  mlos_hot.malloc = on ? mlos_real.malloc : counting_malloc;
-  mlos_hot.free = on ? mlos_real.free : counting_free;
+  if (on) {
+    mlos_hot.malloc = mlos_real.malloc;
+    mlos_hot.free = mlos_real.free;
+  } else {
+    route_counting();
+  }
   mlos_operators_settle(on);
 }
 
 /* Only between counting and sampling; other threads may be in either meanwhile, and both count. */
 void mlos_route_sampling(bool on) {
-  bool counts = mlos_hot.malloc == counting_malloc || mlos_hot.malloc == sampling_malloc;
+  bool counts = mlos_hot.malloc != mlos_real.malloc;
   __atomic_store_n(&mlos_hot.sampling, on && counts, __ATOMIC_RELEASE);
-  if (!counts)
-    return;
-  __atomic_store_n(&mlos_hot.malloc, on ? sampling_malloc : counting_malloc, __ATOMIC_RELEASE);
-  __atomic_store_n(&mlos_hot.free, on ? sampling_free : counting_free, __ATOMIC_RELEASE);
+  if (counts && on) {
+    __atomic_store_n(&mlos_hot.malloc, sampling_malloc, __ATOMIC_RELEASE);
+    __atomic_store_n(&mlos_hot.free, sampling_free, __ATOMIC_RELEASE);
+  } else if (counts) {
+    route_counting();
+  }
 }
 
 void *mlos_hook_malloc(size_t size) {
@@ -59,7 +82,7 @@ static void sample_layout(const void *memory, size_t usable) {
   if ((word & ~(size_t)7) - sizeof(size_t) != usable)
     atomic_store_explicit(&agreed, UINT32_MAX, memory_order_relaxed);
   else if (atomic_compare_exchange_strong(&agreed, &so_far, so_far + 1) && so_far + 1 == LAYOUT_SAMPLES)
-    mlos_hot.header_layout = 1;
+    route_by_header();
 }
 
 size_t mlos_usable_size_slow(const void *memory) {
@@ -114,21 +137,25 @@ static __attribute__((noinline)) void *count_by_usable_size(void *memory, struct
   return mlos_unlikely(mlos_tick_due(slot)) ? ticked(memory, slot, caller) : memory;
 }
 
-static void *counting_malloc(size_t size) {
-  struct mlos_slot *slot = mlos_thread.self;
-  if (mlos_unlikely(!slot))
-    __attribute__((musttail)) return malloc_without_slot(size);
-  void *memory = mlos_real.malloc(size);
-  if (mlos_unlikely(!memory))
-    return NULL;
-  size_t word = mlos_hot.header_layout ? ((const size_t *)memory)[-1] : 2;
-  if (mlos_unlikely(word & 2))
-    return count_by_usable_size(memory, slot, CALLER());
-  mlos_count_allocation(slot, (word & ~(size_t)7) - sizeof(size_t));
-  if (mlos_unlikely(mlos_tick_due(slot)))
-    return ticked(memory, slot, CALLER());
-  return memory;
-}
+/* Two of it: one for as long as the layout of glibc's chunks has not been verified, and wherever it never will be. */
+#define COUNTING_MALLOC(name, size_word)                                                                                         \
+  static void *name(size_t size) {                                                                                               \
+    struct mlos_slot *slot = mlos_thread.self;                                                                                   \
+    if (mlos_unlikely(!slot))                                                                                                    \
+      __attribute__((musttail)) return malloc_without_slot(size);                                                                \
+    void *memory = mlos_real.malloc(size);                                                                                       \
+    if (mlos_unlikely(!memory))                                                                                                  \
+      return NULL;                                                                                                               \
+    size_t word = (size_word);                                                                                                   \
+    if (mlos_unlikely(word & 2))                                                                                                 \
+      return count_by_usable_size(memory, slot, CALLER());                                                                       \
+    mlos_count_allocation(slot, (word & ~(size_t)7) - sizeof(size_t));                                                           \
+    if (mlos_unlikely(mlos_tick_due(slot)))                                                                                      \
+      return ticked(memory, slot, CALLER());                                                                                     \
+    return memory;                                                                                                               \
+  }
+COUNTING_MALLOC(counting_malloc, mlos_hot.header_layout ? ((const size_t *)memory)[-1] : 2)
+COUNTING_MALLOC(header_malloc, ((const size_t *)memory)[-1])
 
 static void *sampling_malloc(size_t size) {
   struct mlos_slot *slot = mlos_thread.self;
@@ -164,18 +191,21 @@ static __attribute__((noinline)) void free_by_usable_size(void *memory) {
   __attribute__((musttail)) return mlos_real.free(memory);
 }
 
-static void counting_free(void *memory) {
-  struct mlos_slot *slot = mlos_thread.self;
-  if (mlos_unlikely(!memory))
-    return;
-  if (mlos_unlikely(!slot))
-    __attribute__((musttail)) return slow_free(memory);
-  size_t word = mlos_hot.header_layout ? ((const size_t *)memory)[-1] : 2;
-  if (mlos_unlikely(word & 2))
-    __attribute__((musttail)) return free_by_usable_size(memory);
-  mlos_count_free(slot, (word & ~(size_t)7) - sizeof(size_t));
-  __attribute__((musttail)) return mlos_real.free(memory);
-}
+#define COUNTING_FREE(name, size_word)                                                                                           \
+  static void name(void *memory) {                                                                                               \
+    struct mlos_slot *slot = mlos_thread.self;                                                                                   \
+    if (mlos_unlikely(!memory))                                                                                                  \
+      return;                                                                                                                    \
+    if (mlos_unlikely(!slot))                                                                                                    \
+      __attribute__((musttail)) return slow_free(memory);                                                                        \
+    size_t word = (size_word);                                                                                                   \
+    if (mlos_unlikely(word & 2))                                                                                                 \
+      __attribute__((musttail)) return free_by_usable_size(memory);                                                              \
+    mlos_count_free(slot, (word & ~(size_t)7) - sizeof(size_t));                                                                 \
+    __attribute__((musttail)) return mlos_real.free(memory);                                                                     \
+  }
+COUNTING_FREE(counting_free, mlos_hot.header_layout ? ((const size_t *)memory)[-1] : 2)
+COUNTING_FREE(header_free, ((const size_t *)memory)[-1])
 
 static void sampling_free(void *memory) {
   if (mlos_unlikely(!memory))
