@@ -8,7 +8,7 @@ extension ProcessRow {
   init(_ process: ProcessSnapshot) {
     let facts = process.facts
     // Counts of an agent that does not count are not known, whatever stands in its slots.
-    let heap = process.agent.flatMap { $0.state == .active ? $0.heap : nil }
+    let heap = process.heap
     self.init(
       pid: facts.identity.pid, parent: facts.parent, user: facts.user, name: facts.name, commandLine: facts.commandLine,
       source: process.agent == nil ? "adopted" : "agent", agentState: Known(process.agent?.state.rawValue),
@@ -33,6 +33,7 @@ extension StatusAnswer {
     counters.sessionsRefused = status.counters.sessionsRefused
     counters.framesRefused = status.counters.framesRefused
     counters.segmentsRefused = status.counters.segmentsRefused
+    counters.segmentsLying = status.counters.segmentsLying
     counters.eventsDropped = status.counters.eventsDropped
     counters.modulesDropped = status.counters.modulesDropped
     counters.unreadableProcesses = status.counters.unreadableProcesses

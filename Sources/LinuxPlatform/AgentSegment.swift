@@ -123,7 +123,7 @@ public final class AgentSegment: @unchecked Sendable {
         allocator: allocator(header.allocator),
         heap: sum(header), controlThread: header.control_thread == 0 ? nil : Int32(truncatingIfNeeded: header.control_thread),
         dlopenCalls: header.dlopen_calls &+ header.dlmopen_calls, dlcloseCalls: header.dlclose_calls, forks: header.forks,
-        wakeups: header.wakeups, modules: modules, modulesDropped: header.modules_dropped &+ refused,
+        wakeups: header.wakeups, modules: modules, modulesDropped: Self.sum(header.modules_dropped, refused),
         eventsHead: header.events_head, otherNamespaces: Self.otherNamespaces(header.name_spaces))
     }
     return nil
@@ -151,12 +151,18 @@ public final class AgentSegment: @unchecked Sendable {
       modulesLoaded: loaded, modulesDropped: header.modules_dropped)
   }
 
+  private static func sum(_ one: UInt64, _ other: UInt64) -> UInt64 {
+    let (sum, overflow) = one.addingReportingOverflow(other)
+    return overflow ? .max : sum
+  }
+
   /// A table is rewritten in microseconds; a writer that is never done is broken or hostile.
   private static let tableTries = 64
 
   private func readModules(_ header: mlos_header) -> ([AgentModule], refused: UInt64) {
     let count = min(Int(header.modules_count), Int(MLOS_MODULE_CAPACITY))
-    var refused = UInt64(header.modules_count) - UInt64(count)
+    // A count beyond the table is one claim that is refused, not four billion entries.
+    var refused: UInt64 = header.modules_count > MLOS_MODULE_CAPACITY ? 1 : 0
     // Rows that all point at the same 4 KiB would make 16 MiB of 1 MiB.
     var pathBytes = 2 * Int(layout.stringsSize)
     let rows = (base + Int(layout.modulesOffset)).assumingMemoryBound(to: mlos_module.self)
@@ -259,7 +265,7 @@ private func state(_ raw: UInt32) -> AgentReport.State {
   case MLOS_STATE_ACTIVE.rawValue: .active
   case MLOS_STATE_LOADER_ONLY.rawValue: .loaderOnly
   case MLOS_STATE_INERT.rawValue: .inert
-  default: .unknown
+  default: .invalid
   }
 }
 
@@ -276,7 +282,7 @@ private func reason(_ raw: UInt32) -> String? {
   case MLOS_REASON_DESCRIPTOR_CLOSED.rawValue: "descriptor-closed"
   case MLOS_REASON_DISABLED.rawValue: "disabled"
   case MLOS_REASON_SUPERVISOR_REFUSED.rawValue: "supervisor-refused"
-  default: "reason-\(raw)"
+  default: "invalid"
   }
 }
 

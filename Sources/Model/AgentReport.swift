@@ -1,9 +1,14 @@
 /// One reading of an agent's shared-memory segment, every value already bounds-checked.
 public struct AgentReport: Hashable, Sendable {
-  public enum State: String, Hashable, Sendable { case starting, active, loaderOnly = "loader-only", inert, unknown }
+  public enum State: String, Hashable, Sendable {
+    case starting, active, loaderOnly = "loader-only", inert
+    /// What stands there is none of the agent's: the process has overwritten it.
+    case invalid
+  }
 
   public var state: State
-  /// Stable word for why the agent does less than everything, nil for no reason: `mixed-allocator`, `sanitizer`, ...
+  /// Stable word for why the agent does less than everything, nil for no reason: `mixed-allocator`, `sanitizer`, ...; `invalid`
+  /// for a number that is none.
   public var reason: String?
   public var version: String
   /// `glibc`, `jemalloc`, `tcmalloc`, `mimalloc`, `other`, `unknown`.

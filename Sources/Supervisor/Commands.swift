@@ -48,6 +48,8 @@ public struct SupervisorCounters: Hashable, Sendable {
   public var sessionsRefused: UInt64 = 0
   public var framesRefused: UInt64 = 0
   public var segmentsRefused: UInt64 = 0
+  /// Segments that were taken and then told what cannot be; each once.
+  public var segmentsLying: UInt64 = 0
   public var eventsDropped: UInt64 = 0
   public var modulesDropped: UInt64 = 0
   public var unreadableProcesses: UInt64 = 0
@@ -67,6 +69,8 @@ public struct ProcessSnapshot: Sendable {
   public var processorSeconds: Double
   /// Nil without an agent.
   public var agent: AgentSummary?
+  /// Nil when the agent does not count, and when what it tells cannot be.
+  public var heap: HeapCounters?
   /// Nil until two readings lie far enough apart.
   public var allocationsPerSecond: Double?
   public var allocatedBytesPerSecond: Double?

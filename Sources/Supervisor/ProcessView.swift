@@ -4,6 +4,8 @@ import Model
 struct ProcessView {
   let facts: ProcessFacts
   let report: AgentReport?
+  /// Nil when it is not counted, or cannot be what is told.
+  let heap: HeapCounters?
   let inventory: Inventory
   /// Beside `inventory.objects`.
   let elf: [ElfFacts?]
@@ -12,11 +14,12 @@ struct ProcessView {
   let graph: DependencyGraph
 
   init(
-    facts: ProcessFacts, report: AgentReport?, inventory: Inventory, elf: [ElfFacts?], packageOfPath: [[UInt8]: PackageIdentity],
-    lastUse: LastUse
+    facts: ProcessFacts, report: AgentReport?, heap: HeapCounters?, inventory: Inventory, elf: [ElfFacts?],
+    packageOfPath: [[UInt8]: PackageIdentity], lastUse: LastUse
   ) {
     self.facts = facts
     self.report = report
+    self.heap = heap
     self.inventory = inventory
     self.elf = elf
     self.packageOfPath = packageOfPath
@@ -67,6 +70,6 @@ struct ProcessView {
     return CoverageSnapshot(
       pid: facts.identity.pid, processName: facts.name, usage: inventory.total, fileBacked: inventory.fileBacked,
       packagedFileBacked: packaged, anonymous: inventory.remainder.resident,
-      liveHeap: report.flatMap { $0.state == .active ? $0.heap.live : nil })
+      liveHeap: heap?.live)
   }
 }

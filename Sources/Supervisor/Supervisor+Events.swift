@@ -64,11 +64,13 @@ extension Supervisor {
     guard let process = processes[pid], let segment = process.segment else { return }
     let (events, next, lost) = segment.events(from: process.eventCursor)
     processes[pid]?.eventCursor = next
+    processes[pid]?.ringSeen = moment.monotonic
     guard !events.isEmpty || lost > 0 else { return }
-    if lost > 0 {
-      // The number is the agent's word and may be anything.
-      counters.eventsDropped =
-        counters.eventsDropped.addingReportingOverflow(lost).overflow ? .max : counters.eventsDropped + lost
+    // The number is the agent's word and may be anything.
+    if lost > Plausible.growth(since: process.ringSeen, at: moment.monotonic) {
+      noteLie(of: pid, "\(lost) events since the last look", at: moment)
+    } else if lost > 0 {
+      counters.eventsDropped += lost
       record(
         .lost, pid: pid, name: process.facts.name, at: moment.wall,
         detail: "\(lost) events were overwritten before they were read")

@@ -12,8 +12,8 @@ extension Supervisor {
       resident = (resident ?? .zero) + process.facts.resident
       guard let summary = process.segment?.summary() else { continue }
       agents += 1
-      note(modulesDropped: summary.modulesDropped, of: pid)
-      if summary.state == .active { heap = (heap ?? .zero) + summary.heap.live }
+      note(modulesDropped: summary.modulesDropped, of: pid, at: moment)
+      if let counted = counted(summary.state, summary.heap, of: pid, at: moment) { heap = (heap ?? .zero) + counted.live }
       modules += summary.modulesLoaded
     }
     return StatusSnapshot(
@@ -23,18 +23,11 @@ extension Supervisor {
   }
 
   /// Reads the module table, and counts what did not fit in it since the reading before.
-  private func report(of pid: Int32) -> AgentReport? {
-    guard let report = processes[pid]?.segment?.report() else { return nil }
-    note(modulesDropped: report.modulesDropped, of: pid)
+  private func report(of pid: Int32, at moment: Moment) -> AgentReport? {
+    guard var report = processes[pid]?.segment?.report() else { return nil }
+    note(modulesDropped: report.modulesDropped, of: pid, at: moment)
+    report.modulesDropped = min(report.modulesDropped, processes[pid]?.modulesDropped ?? 0)
     return report
-  }
-
-  /// Counts what has been dropped since the reading before.
-  private func note(modulesDropped dropped: UInt64, of pid: Int32) {
-    guard let before = processes[pid]?.modulesDropped, dropped > before else { return }
-    let (sum, overflow) = counters.modulesDropped.addingReportingOverflow(dropped - before)
-    counters.modulesDropped = overflow ? .max : sum
-    processes[pid]?.modulesDropped = dropped
   }
 
   public func processes() async -> ProcessesSnapshot {
@@ -46,10 +39,11 @@ extension Supervisor {
   }
 
   func snapshot(_ process: WatchedProcess, _ moment: Moment) -> ProcessSnapshot {
-    ProcessSnapshot(
+    let agent = process.segment?.summary()
+    return ProcessSnapshot(
       facts: process.facts, startedAt: startedAt(process.facts.identity, moment),
       processorSeconds: Double(process.facts.processorTicks) / ticksPerSecond,
-      agent: process.segment?.summary(),
+      agent: agent, heap: agent.flatMap { counted($0.state, $0.heap, of: process.facts.identity.pid, at: moment) },
       allocationsPerSecond: process.rate.allocationsPerSecond, allocatedBytesPerSecond: process.rate.bytesPerSecond,
       lastActiveAt: process.lastActiveAt, sharing: process.sharing.figures)
   }
@@ -134,7 +128,7 @@ extension Supervisor {
     }
     noteProgramChange(pid, mappings)
     guard let process = processes[pid] else { throw .notWatched(pid: pid, watched: processes.keys.sorted()) }
-    let report = report(of: pid)
+    let report = report(of: pid, at: moment)
     let inventory = Inventory(mappings: mappings, agentModules: report?.modules ?? [])
     var elf: [ElfFacts?] = []
     for object in inventory.objects {
@@ -151,7 +145,8 @@ extension Supervisor {
     }
     let paths = Set(inventory.objects.map(\.file.path)).union(inventory.unloaded.map(\.path))
     return ProcessView(
-      facts: process.facts, report: report, inventory: inventory, elf: elf,
+      facts: process.facts, report: report, heap: report.flatMap { counted($0.state, $0.heap, of: pid, at: moment) },
+      inventory: inventory, elf: elf,
       packageOfPath: files.packages(for: paths, of: pid, program: process.facts.executable), lastUse: process.lastUse)
   }
 }

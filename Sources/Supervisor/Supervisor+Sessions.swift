@@ -90,9 +90,7 @@ extension Supervisor {
       process.facts = facts
       // The ring of a segment that is known goes on where it was left: what was read of it is in the history.
       if process.segment?.inode != opening.segment.inode {
-        process.eventCursor = 0
-        process.modulesDropped = 0
-        process.rate = AllocationRate()
+        process.takeNewSegment(began: began(facts.identity, moment))
       }
       process.link = .agent(opening.id, opening.segment)
     } else {
@@ -102,7 +100,8 @@ extension Supervisor {
         return "limit of \(options.processLimit) watched processes reached (agents.limit)"
       }
       process = WatchedProcess(
-        link: .agent(opening.id, opening.segment), facts: facts, nextScan: firstScan(moment))
+        link: .agent(opening.id, opening.segment), facts: facts, nextScan: firstScan(moment),
+        began: began(facts.identity, moment))
     }
     processes[opening.pid] = process
     sessions[opening.id] = opening.pid
@@ -189,7 +188,8 @@ extension Supervisor {
   func adopt(
     _ facts: ProcessFacts, at moment: Moment, detail: String, link: WatchedProcess.Link = .adopted
   ) -> WatchedProcess {
-    let process = WatchedProcess(link: link, facts: facts, nextScan: firstScan(moment))
+    let process = WatchedProcess(
+      link: link, facts: facts, nextScan: firstScan(moment), began: began(facts.identity, moment))
     processes[facts.identity.pid] = process
     hasWatched = true
     record(

@@ -49,6 +49,7 @@ public actor Supervisor: SupervisorCommands {
   /// Monotonic time of the tick before.
   var lastTick: UInt64?
   var lookUps = LookUpBudget()
+  var lies = LieLog()
   /// No one may wait for events any more: the end has come.
   var isClosed = false
 
@@ -92,6 +93,11 @@ public actor Supervisor: SupervisorCommands {
   func startedAt(_ identity: ProcessIdentity, _ moment: Moment) -> Double {
     // Start ticks count from boot like CLOCK_BOOTTIME; the inspector's moment carries CLOCK_MONOTONIC, equal without suspend.
     moment.wall - (Double(moment.monotonic) / 1e9 - Double(identity.startTicks) / ticksPerSecond)
+  }
+
+  /// The start of a process as a reading of CLOCK_MONOTONIC; the moment itself when the clocks say that it lies ahead.
+  func began(_ identity: ProcessIdentity, _ moment: Moment) -> UInt64 {
+    min(moment.monotonic, UInt64(clamping: Int64(Double(identity.startTicks) / ticksPerSecond * 1e9)))
   }
 
   func record(

@@ -25,6 +25,11 @@ struct WatchedProcess {
   var eventCursor: UInt64 = 0
   /// Of the segment, as last counted.
   var modulesDropped: UInt64 = 0
+  /// Monotonic times of the last looks at the ring and at `modulesDropped`: what they tell may have grown since then, no longer.
+  var ringSeen: UInt64
+  var droppedSeen: UInt64
+  /// The segment told what cannot be, which has been counted.
+  var hasLied = false
   /// Last two readings of the heap for rates.
   var rate = AllocationRate()
   var sharing = Sharing()
@@ -38,10 +43,25 @@ struct WatchedProcess {
     }
   }
 
-  init(link: Link, facts: ProcessFacts, nextScan: UInt64) {
+  /// - Parameter began: Monotonic time of the start of the process: nothing it counts is older.
+  init(link: Link, facts: ProcessFacts, nextScan: UInt64, began: UInt64) {
+    ringSeen = began
+    droppedSeen = began
     self.link = link
     self.facts = facts
     self.nextScan = nextScan
+  }
+}
+
+extension WatchedProcess {
+  /// Another segment starts from nothing.
+  mutating func takeNewSegment(began: UInt64) {
+    eventCursor = 0
+    modulesDropped = 0
+    rate = AllocationRate()
+    ringSeen = began
+    droppedSeen = began
+    hasLied = false
   }
 }
 

@@ -27,6 +27,8 @@ public struct StatusAnswer: Codable, Sendable, Hashable {
     public var sessionsRefused: UInt64 = 0
     public var framesRefused: UInt64 = 0
     public var segmentsRefused: UInt64 = 0
+    /// Segments that told what cannot be.
+    public var segmentsLying: UInt64 = 0
     public var eventsDropped: UInt64 = 0
     public var modulesDropped: UInt64 = 0
     public var unreadableProcesses: UInt64 = 0
