@@ -31,6 +31,7 @@ extension StatusAnswer {
     var counters = Counters()
     counters.sessionsAccepted = status.counters.sessionsAccepted
     counters.sessionsRefused = status.counters.sessionsRefused
+    counters.sessionsWithoutDescriptor = status.counters.sessionsWithoutDescriptor
     counters.framesRefused = status.counters.framesRefused
     counters.segmentsRefused = status.counters.segmentsRefused
     counters.segmentsLying = status.counters.segmentsLying

@@ -46,6 +46,8 @@ public struct StatusSnapshot: Sendable {
 public struct SupervisorCounters: Hashable, Sendable {
   public var sessionsAccepted: UInt64 = 0
   public var sessionsRefused: UInt64 = 0
+  /// Of these, for want of descriptors of the supervisor's own.
+  public var sessionsWithoutDescriptor: UInt64 = 0
   public var framesRefused: UInt64 = 0
   public var segmentsRefused: UInt64 = 0
   /// Segments that were taken and then told what cannot be; each once.

@@ -38,7 +38,11 @@ extension SessionSink {
 }
 
 /// What was turned away, for the counters.
-public enum Refusal: Sendable { case session, frame, segment }
+public enum Refusal: Sendable {
+  case session, frame, segment
+  /// A session, for want of descriptors of our own.
+  case withoutDescriptor
+}
 
 extension Supervisor: SessionSink {
   public nonisolated func agentAttached(_ opening: SessionOpening) -> String? {
@@ -60,6 +64,9 @@ extension Supervisor: SessionSink {
     synchronously { supervisor in
       switch what {
       case .session: supervisor.counters.sessionsRefused += UInt64(count)
+      case .withoutDescriptor:
+        supervisor.counters.sessionsRefused += UInt64(count)
+        supervisor.counters.sessionsWithoutDescriptor += UInt64(count)
       case .frame: supervisor.counters.framesRefused += UInt64(count)
       case .segment: supervisor.counters.segmentsRefused += UInt64(count)
       }
