@@ -11,7 +11,9 @@ class Requests(Case):
     def test_wrong_method_is_405_with_what_the_path_takes(self) -> None:
         watch = self.supervisor()
         for method, path, allowed in [
-            ("POST", "/api/v1/status", "GET"), ("DELETE", "/api/v1/processes/1/modules", "GET"), ("GET", "/api/v1/adopt", "POST"),
+            ("POST", "/api/v1/status", "GET, HEAD"), ("DELETE", "/api/v1/processes/1/modules", "GET, HEAD"),
+            ("GET", "/api/v1/adopt", "POST"), ("OPTIONS", "/api/v1/config", "GET, HEAD"),
+            ("PUT", "/api/v1/processes/1/heap", "GET, HEAD, POST"),
         ]:
             status, body = watch.request(method, path)
             self.assertEqual((status, body["error"]["code"]), (405, "method_not_allowed"), path)
@@ -23,7 +25,7 @@ class Requests(Case):
             head = b""
             while b"\r\n\r\n" not in head and (piece := connection.recv(65536)):
                 head += piece
-        self.assertIn(b"allow: get\r\n", head.lower())
+        self.assertIn(b"allow: get, head\r\n", head.lower())
 
     def test_unknown_and_repeated_parameters_are_422(self) -> None:
         watch = self.supervisor()
@@ -49,6 +51,49 @@ class Requests(Case):
     def test_a_path_that_is_none_is_404(self) -> None:
         status, body = self.supervisor().request("GET", "/api/v1/nothing")
         self.assertEqual((status, body["error"]["code"]), (404, "not_found"))
+        self.assertEqual(body["error"]["message"], "there is nothing at /api/v1/nothing")
+
+    def whole_answer(self, path: str, request: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Status, header fields and what follows up to the end of the connection, which the request asks for or earns."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(LIMIT_S)
+            connection.connect(path)
+            connection.sendall(request)
+            answer = b""
+            while piece := connection.recv(65536):
+                answer += piece
+        head, _, body = answer.partition(b"\r\n\r\n")
+        first, *fields = head.decode().split("\r\n")
+        return int(first.split()[1]), {k.lower(): v for k, v in (field.split(": ", 1) for field in fields)}, body
+
+    def test_head_is_answered_as_get_without_the_body(self) -> None:
+        watch = self.supervisor()
+        for path, status in [("/api/v1/config", 200), ("/healthz", 200), ("/api/v1/nothing", 404), ("/api/v1/adopt", 405)]:
+            with self.subTest(path):
+                answers = {}
+                for method in ("GET", "HEAD"):
+                    request = f"{method} {path} HTTP/1.1\r\nHost: mlos\r\nConnection: close\r\n\r\n".encode()
+                    answers[method] = self.whole_answer(watch.control, request)
+                self.assertEqual([answer[0] for answer in answers.values()], [status, status])
+                self.assertEqual(answers["HEAD"][2], b"")
+                self.assertEqual(answers["HEAD"][1]["content-type"], answers["GET"][1]["content-type"])
+                self.assertIn("x-request-id", answers["HEAD"][1])
+                if status != 405:
+                    self.assertEqual(answers["HEAD"][1]["content-length"], str(len(answers["GET"][2])))
+
+    def test_what_is_no_http_gets_an_error_with_a_body_too(self) -> None:
+        watch = self.supervisor()
+        for garbage in (b"\x00\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET /healthz HTTP/1.1\r\nContent-Length: x\r\n\r\n"):
+            with self.subTest(garbage):
+                status, fields, body = self.whole_answer(watch.control, garbage)
+                self.assertEqual((status, fields["content-length"]), (400, str(len(body))))
+                self.assertEqual(json.loads(body)["error"]["code"], "invalid_request")
+
+    def test_a_body_announced_as_too_large_is_refused_before_it_comes(self) -> None:
+        watch = self.supervisor()
+        request = b"POST /api/v1/adopt HTTP/1.1\r\nHost: mlos\r\nConnection: close\r\nContent-Length: 999999999\r\n\r\n"
+        status, _, body = self.whole_answer(watch.control, request)
+        self.assertEqual((status, json.loads(body)["error"]["code"]), (413, "too_large"))
 
 
 class Figures(Case):
