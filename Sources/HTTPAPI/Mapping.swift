@@ -22,7 +22,7 @@ extension ProcessRow {
       allocations: Known(heap?.allocations), frees: Known(heap?.frees),
       allocationsPerSecond: Known(heap == nil ? nil : process.allocationsPerSecond),
       allocatedBytesPerSecond: Known(heap == nil ? nil : process.allocatedBytesPerSecond),
-      modulesLoaded: Known(process.agent?.modulesLoaded), lastActiveAt: Known(process.lastActiveAt))
+      modulesLoaded: Known(process.modulesLoaded), lastActiveAt: Known(process.lastActiveAt))
   }
 }
 
@@ -114,7 +114,8 @@ extension EventsAnswer {
       events: page.events.map {
         EventRow(
           sequence: $0.sequence, at: $0.at, pid: $0.pid, processName: $0.processName, kind: $0.kind.rawValue,
-          thread: Known($0.thread), subject: Known($0.subject), package: Known($0.package), detail: Known($0.detail))
+          thread: Known($0.thread), subject: Known($0.subject), package: Known($0.package), detail: Known($0.detail),
+          subjectIsCut: $0.isSubjectCut)
       }, next: page.next, lost: page.lost)
   }
 }

@@ -141,11 +141,14 @@ public final class AgentSegment: @unchecked Sendable {
   public func summary() -> AgentSummary {
     let header = header()
     let rows = (base + Int(layout.modulesOffset)).assumingMemoryBound(to: mlos_module.self)
+    // As they are listed: by files, so that one that two namespaces have counts once, and the kernel's vdso not at all.
     var loaded = 0
+    var hasOthers = false
     for index in 0..<min(Int(header.modules_count), Int(MLOS_MODULE_CAPACITY))
-    where rows[index].state == MLOS_MODULE_LOADED.rawValue {
-      loaded += 1
+    where rows[index].state == MLOS_MODULE_LOADED.rawValue && rows[index].flags & MLOS_MODULE_VIRTUAL.rawValue == 0 {
+      if rows[index].name_space == 0 { loaded += 1 } else { hasOthers = true }
     }
+    if hasOthers { loaded = Self.files(rows, min(Int(header.modules_count), Int(MLOS_MODULE_CAPACITY))) }
     return AgentSummary(
       state: state(header.state), reason: reason(header.reason), allocator: allocator(header.allocator), heap: sum(header),
       modulesLoaded: loaded, modulesDropped: header.modules_dropped)
@@ -154,6 +157,18 @@ public final class AgentSegment: @unchecked Sendable {
   private static func sum(_ one: UInt64, _ other: UInt64) -> UInt64 {
     let (sum, overflow) = one.addingReportingOverflow(other)
     return overflow ? .max : sum
+  }
+
+  /// How many files the loaded entries stand for.
+  private static func files(_ rows: UnsafePointer<mlos_module>, _ count: Int) -> Int {
+    var seen: Set<[UInt64]> = []
+    var unknown = 0
+    for index in 0..<count {
+      let row = rows[index]
+      guard row.state == MLOS_MODULE_LOADED.rawValue, row.flags & MLOS_MODULE_VIRTUAL.rawValue == 0 else { continue }
+      if row.flags & MLOS_MODULE_NO_IDENTITY.rawValue == 0 { seen.insert([row.device, row.inode]) } else { unknown += 1 }
+    }
+    return seen.count + unknown
   }
 
   /// A table is rewritten in microseconds; a writer that is never done is broken or hostile.
@@ -181,6 +196,14 @@ public final class AgentSegment: @unchecked Sendable {
     return (modules, refused)
   }
 
+  /// stat(2)'s device as maps prints it, and with it everything else here: major << 32 | minor. glibc's dev_t has the low bits
+  /// of both first (gnu_dev_makedev(3)), which Swift does not import.
+  static func device(_ number: UInt64) -> UInt64 {
+    let major = (number >> 8) & 0xFFF | (number >> 32) & 0xFFFF_F000
+    let minor = number & 0xFF | (number >> 12) & 0xFFFF_FF00
+    return major << 32 | minor
+  }
+
   private func check(_ row: mlos_module) -> AgentModule? {
     let offset = UInt64(row.path_offset)
     let length = UInt64(row.path_length)
@@ -191,7 +214,7 @@ public final class AgentSegment: @unchecked Sendable {
     let identified = row.flags & MLOS_MODULE_NO_IDENTITY.rawValue == 0
     return AgentModule(
       id: row.id, isLoaded: row.state == MLOS_MODULE_LOADED.rawValue, path: Array(path),
-      device: identified ? row.device : nil, inode: identified ? row.inode : nil, buildID: buildID,
+      device: identified ? Self.device(row.device) : nil, inode: identified ? row.inode : nil, buildID: buildID,
       loadAddress: row.load_address, mapStart: row.map_start, mapEnd: row.map_end, dlopenCount: row.dlopen_count,
       dlcloseCount: row.dlclose_count, firstLoad: row.first_load_ns, lastLoad: row.last_load_ns,
       unload: row.unload_ns == 0 ? nil : row.unload_ns, nameSpace: row.name_space,
@@ -226,7 +249,9 @@ public final class AgentSegment: @unchecked Sendable {
       events.append(
         AgentEvent(
           index: position, time: entry.time_ns, kind: kind, thread: Int32(truncatingIfNeeded: entry.tid),
-          module: entry.module == 0 ? nil : entry.module, argument: entry.argument, text: text))
+          module: entry.module == 0 ? nil : entry.module, argument: entry.argument, text: text,
+          // The length is that of what is there: a longer name fills the field.
+          isTextCut: entry.text_length >= MLOS_EVENT_TEXT_MAX))
     }
     return (events, head, lost)
   }

@@ -71,6 +71,8 @@ public struct ProcessSnapshot: Sendable {
   public var processorSeconds: Double
   /// Nil without an agent.
   public var agent: AgentSummary?
+  /// Files with code; nil until they have been counted.
+  public var modulesLoaded: Int?
   /// Nil when the agent does not count, and when what it tells cannot be.
   public var heap: HeapCounters?
   /// Nil until two readings lie far enough apart.
@@ -170,6 +172,8 @@ public struct EventRecord: Hashable, Sendable {
   public var kind: Kind
   public var thread: Int32?
   public var subject: String?
+  /// The end of the subject may be missing.
+  public var isSubjectCut = false
   public var package: String?
   public var detail: String?
 }

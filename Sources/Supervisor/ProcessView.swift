@@ -11,11 +11,13 @@ struct ProcessView {
   let elf: [ElfFacts?]
   let packageOfPath: [[UInt8]: PackageIdentity]
   let lastUse: LastUse
+  /// Of those in the agent's table that are mapped no more: what they were.
+  let seenModules: [UInt32: SeenModule]
   let graph: DependencyGraph
 
   init(
     facts: ProcessFacts, report: AgentReport?, heap: HeapCounters?, inventory: Inventory, elf: [ElfFacts?],
-    packageOfPath: [[UInt8]: PackageIdentity], lastUse: LastUse
+    packageOfPath: [[UInt8]: PackageIdentity], lastUse: LastUse, seenModules: [UInt32: SeenModule]
   ) {
     self.facts = facts
     self.report = report
@@ -24,6 +26,7 @@ struct ProcessView {
     self.elf = elf
     self.packageOfPath = packageOfPath
     self.lastUse = lastUse
+    self.seenModules = seenModules
     graph = DependencyGraph(zip(inventory.objects, elf).map { (baseName($0.file.path), $1) })
   }
 

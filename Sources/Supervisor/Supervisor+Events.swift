@@ -85,7 +85,7 @@ extension Supervisor {
         Self.kind(event.kind), pid: pid, name: process.facts.name,
         at: moment.wallTime(ofMonotonic: min(event.time, moment.monotonic)),
         thread: event.thread, subject: path.map { printable($0) } ?? (event.text.isEmpty ? nil : printable(event.text)),
-        package: path.flatMap { packages[$0]?.name }, detail: Self.detail(event))
+        isSubjectCut: path == nil && event.isTextCut, package: path.flatMap { packages[$0]?.name }, detail: Self.detail(event))
       if event.kind == .fork { follow(fork: event, of: process, at: moment) }
     }
     wakeWaiters()
@@ -129,7 +129,9 @@ extension Supervisor {
     case .fork: "child \(event.argument)"
     case .kept: "still mapped after dlclose"
     case .state: "state \(event.argument >> 32), reason \(event.argument & 0xFFFF_FFFF)"
-    case .loaded, .unloaded, .exec: nil
+    // When it succeeds there is another program, whose agent attaches; of one that fails nothing more is heard.
+    case .exec: event.argument == 0 ? "asked for" : "asked for by child \(event.argument)"
+    case .loaded, .unloaded: nil
     }
   }
 }

@@ -16,6 +16,8 @@ extension Supervisor {
       if let counted = counted(summary.state, summary.heap, of: pid, at: moment) { heap = (heap ?? .zero) + counted.live }
       modules += summary.modulesLoaded
     }
+    countModules()
+    modules += processes.values.reduce(0) { $0 + ($1.segment == nil ? $1.modules.modules ?? 0 : 0) }
     return StatusSnapshot(
       startedAt: startedAt, now: moment.wall, isEphemeral: options.isEphemeral, agents: agents,
       adopted: processes.count - agents, modules: modules, resident: resident, liveHeap: heap,
@@ -34,6 +36,7 @@ extension Supervisor {
     let moment = now()
     for pid in processes.keys.sorted() { _ = refresh(pid, at: moment) }
     measureSharing(at: moment)
+    countModules()
     return ProcessesSnapshot(
       takenAt: moment.wall, processes: processes.sorted { $0.key < $1.key }.map { snapshot($0.value, moment) })
   }
@@ -43,7 +46,8 @@ extension Supervisor {
     return ProcessSnapshot(
       facts: process.facts, startedAt: startedAt(process.facts.identity, moment),
       processorSeconds: Double(process.facts.processorTicks) / ticksPerSecond,
-      agent: agent, heap: agent.flatMap { counted($0.state, $0.heap, of: process.facts.identity.pid, at: moment) },
+      agent: agent, modulesLoaded: agent?.modulesLoaded ?? process.modules.modules,
+      heap: agent.flatMap { counted($0.state, $0.heap, of: process.facts.identity.pid, at: moment) },
       allocationsPerSecond: process.rate.allocationsPerSecond, allocatedBytesPerSecond: process.rate.bytesPerSecond,
       lastActiveAt: process.lastActiveAt, sharing: process.sharing.figures)
   }
@@ -63,10 +67,12 @@ extension Supervisor {
           neededBy: view.graph.dependents[index].map { view.inventory.objects[$0].file.displayPath }))
     }
     for gone in view.inventory.unloaded {
-      let file = FileReference(device: gone.device ?? 0, inode: gone.inode ?? 0, path: gone.path, isDeleted: false)
+      let seen = view.seenModules[gone.id]
+      let file =
+        seen?.file ?? FileReference(device: gone.device ?? 0, inode: gone.inode ?? 0, path: gone.path, isDeleted: false)
       modules.append(
         ModuleSnapshot(
-          file: file, package: view.package(of: file), isLoaded: false, agents: [gone], elf: nil,
+          file: file, package: view.package(of: file), isLoaded: false, agents: [gone], elf: seen?.elf,
           usage: MemoryUsage(), firstLoadedAt: moment.wallTime(ofMonotonic: gone.firstLoad),
           lastLoadedAt: moment.wallTime(ofMonotonic: gone.lastLoad),
           unloadedAt: gone.unload.map { moment.wallTime(ofMonotonic: $0) },
@@ -143,10 +149,13 @@ extension Supervisor {
         elf.append(nil)
       }
     }
-    let paths = Set(inventory.objects.map(\.file.path)).union(inventory.unloaded.map(\.path))
+    processes[pid]?.remember(inventory, elf)
+    let seen = processes[pid]?.seen(of: inventory.unloaded) ?? [:]
+    let paths = Set(inventory.objects.map(\.file.path)).union(inventory.unloaded.map { seen[$0.id]?.file.path ?? $0.path })
     return ProcessView(
       facts: process.facts, report: report, heap: report.flatMap { counted($0.state, $0.heap, of: pid, at: moment) },
       inventory: inventory, elf: elf,
-      packageOfPath: files.packages(for: paths, of: pid, program: process.facts.executable), lastUse: process.lastUse)
+      packageOfPath: files.packages(for: paths, of: pid, program: process.facts.executable), lastUse: process.lastUse,
+      seenModules: seen)
   }
 }

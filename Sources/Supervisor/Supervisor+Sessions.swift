@@ -188,7 +188,8 @@ extension Supervisor {
       throw .limitReached("limit of \(options.processLimit) watched processes reached (agents.limit)")
     }
     let process = adopt(facts, at: moment, detail: "asked for")
-    return (snapshot(process, moment), true)
+    countModules()
+    return (snapshot(processes[pid] ?? process, moment), true)
   }
 
   @discardableResult

@@ -102,11 +102,12 @@ public actor Supervisor: SupervisorCommands {
 
   func record(
     _ kind: EventRecord.Kind, pid: Int32, name: String, at time: Double, thread: Int32? = nil, subject: String? = nil,
-    package: String? = nil, detail: String? = nil
+    isSubjectCut: Bool = false, package: String? = nil, detail: String? = nil
   ) {
     history.append(
       EventRecord(
-        sequence: 0, at: time, pid: pid, processName: name, kind: kind, thread: thread, subject: subject, package: package,
+        sequence: 0, at: time, pid: pid, processName: name, kind: kind, thread: thread, subject: subject,
+        isSubjectCut: isSubjectCut, package: package,
         detail: detail))
   }
 }

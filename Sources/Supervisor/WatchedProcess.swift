@@ -33,6 +33,9 @@ struct WatchedProcess {
   /// Last two readings of the heap for rates.
   var rate = AllocationRate()
   var sharing = Sharing()
+  var modules = ModuleCount()
+  /// What was known of modules in the agent's table while they were mapped, by their number there.
+  var seenModules: [UInt32: SeenModule] = [:]
   /// Monotonic time of the next scan for use.
   var nextScan: UInt64
 
@@ -53,12 +56,38 @@ struct WatchedProcess {
   }
 }
 
+/// What a module was while it was mapped.
+struct SeenModule {
+  var file: FileReference
+  var elf: ElfFacts?
+}
+
 extension WatchedProcess {
+  /// Of those that are mapped no more, what they were; numbers may start over, files do not.
+  func seen(of unloaded: [AgentModule]) -> [UInt32: SeenModule] {
+    var seen: [UInt32: SeenModule] = [:]
+    for module in unloaded {
+      guard let known = seenModules[module.id], module.inode == known.file.inode else { continue }
+      seen[module.id] = known
+    }
+    return seen
+  }
+
+  /// Keeps what is seen now for the time when it is mapped no more; bounded by the agent's table.
+  mutating func remember(_ inventory: Inventory, _ elf: [ElfFacts?]) {
+    let listed = Set(inventory.unloaded.map(\.id))
+    seenModules = seenModules.filter { listed.contains($0.key) }
+    for (object, elf) in zip(inventory.objects, elf) {
+      for module in object.agents { seenModules[module.id] = SeenModule(file: object.file, elf: elf) }
+    }
+  }
+
   /// Another segment starts from nothing.
   mutating func takeNewSegment(began: UInt64) {
     eventCursor = 0
     modulesDropped = 0
     rate = AllocationRate()
+    seenModules = [:]
     ringSeen = began
     droppedSeen = began
     hasLied = false

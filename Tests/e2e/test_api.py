@@ -1,10 +1,11 @@
 """The control API over its socket: what a client may get wrong, and what it gets for it."""
 
 import json
+import os
 import socket
 import sys
 
-from harness import LIMIT_S, MLOS, MLOSD, Case, run
+from harness import LIMIT_S, MLOS, MLOSD, Case, Supervisor, run
 
 
 class Requests(Case):
@@ -123,6 +124,76 @@ class Figures(Case):
         program.go()
         self.assertEqual(program.line(), "second")
         self.assertNotIn("checkpoint", watch.row(program.pid)["command_line"])
+
+
+# Says a word and allocates until it is told to go on: the agent of an idle program does not look at what it has loaded.
+BUSY = """
+import ctypes, _ctypes, select
+def busy(word):
+ print(word, flush=True)
+ while not select.select([sys.stdin], [], [], 0)[0]: [bytearray(64) for _ in range(1000)]
+ sys.stdin.readline()
+"""
+
+
+class Modules(Case):
+    def loaded(self, watch: Supervisor, pid: int) -> list[dict]:
+        return [m for m in watch.get(f"/api/v1/processes/{pid}/modules")["modules"] if m["state"] == "loaded"]
+
+    def test_their_number_is_that_of_the_list(self) -> None:
+        watch = self.supervisor()
+        code = BUSY + "ctypes.CDLL('libresolv.so.2')\nbusy('ready')\n"
+        with_agent = self.program(watch.socket, code)
+        without = self.program(None, code, preload=False)
+        for program in (with_agent, without):
+            self.assertEqual(program.line(), "ready")
+        watch.wait_for(with_agent.pid)
+        watch.await_state(
+            "libresolv in the table", lambda: any("libresolv" in m["path"] and m["dlopen_count"]
+                                                  for m in self.loaded(watch, with_agent.pid)), with_agent.pid)
+        watch.mlos("adopt", str(without.pid))
+        numbers = {}
+        for program in (with_agent, without):
+            row = watch.row(program.pid)
+            numbers[program.pid] = len(self.loaded(watch, program.pid))
+            self.assertEqual(row["modules_loaded"], numbers[program.pid], row["source"])
+        self.assertEqual(watch.get("/api/v1/status")["modules"], sum(numbers.values()))
+
+    def test_an_unloaded_one_is_described_as_when_it_was_loaded(self) -> None:
+        watch = self.supervisor()
+        # Unloaded in the end whatever Python's ctypes holds.
+        program = self.program(
+            watch.socket, BUSY + "lib = ctypes.CDLL('libresolv.so.2')\nbusy('loaded')\n"
+            "_ctypes.dlclose(lib._handle)\nbusy('closed')\n")
+        self.assertEqual(program.line(), "loaded")
+        watch.wait_for(program.pid)
+
+        def row(state: str) -> dict | None:
+            rows = watch.get(f"/api/v1/processes/{program.pid}/modules")["modules"]
+            found = [m for m in rows if "libresolv" in m["path"] and m["state"] == state]
+            return found[0] if found and found[0]["dlopen_count"] else None
+
+        before = watch.await_state("libresolv loaded", lambda: row("loaded"), program.pid)
+        program.go()
+        self.assertEqual(program.line(), "closed")
+        after = watch.await_state("libresolv unloaded", lambda: row("unloaded"), program.pid)
+        same = ("path", "device", "inode", "soname", "build_id", "package", "pinned_by")
+        self.assertEqual([after[name] for name in same], [before[name] for name in same])
+        status = os.stat(before["path"])
+        self.assertEqual(before["inode"], status.st_ino)
+        devices = {m["device"] for m in self.loaded(watch, program.pid)}
+        self.assertIn(after["device"], devices)
+
+    def test_a_name_longer_than_an_event_has_room_for_is_marked(self) -> None:
+        watch = self.supervisor()
+        long = "/nowhere/" + "x" * 100 + ".so"
+        program = self.program(
+            watch.socket, f"import ctypes\nfor name in ('/nowhere/short.so', '{long}'):\n try: ctypes.CDLL(name)\n"
+            " except OSError: pass\ncheckpoint('ready')\n")
+        self.assertEqual(program.line(), "ready")
+        watch.wait_for(program.pid)
+        self.assertTrue(watch.await_event(program.pid, "dlopen", long[:72])["subject_is_cut"])
+        self.assertFalse(watch.await_event(program.pid, "dlopen", "/nowhere/short.so")["subject_is_cut"])
 
 
 class Reports(Case):
