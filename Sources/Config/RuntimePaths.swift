@@ -6,6 +6,8 @@ public struct RuntimePaths: Hashable, Sendable {
   public var directory: String
   /// The configuration file read when none is named; it need not exist.
   public var configurationFile: String
+  /// What a relative path of a configuration file is relative to: the place of a setting is shown to people elsewhere.
+  public var workingDirectory = "/"
 
   /// - Parameters:
   ///   - user: Effective user id.
@@ -35,7 +37,15 @@ public struct RuntimePaths: Hashable, Sendable {
 
   /// Of this process.
   public static func current(environment: [String: String]) -> RuntimePaths {
-    RuntimePaths(user: geteuid(), environment: environment) { access($0, F_OK) == 0 }
+    var paths = RuntimePaths(user: geteuid(), environment: environment) { access($0, F_OK) == 0 }
+    // Nil where the folder was removed, or may not be looked at.
+    if let folder = getcwd(nil, 0) {
+      paths.workingDirectory = String(cString: folder)
+      free(folder)
+    } else {
+      paths.workingDirectory = ""
+    }
+    return paths
   }
 
   /// Where agents connect when nothing else is configured.
@@ -46,9 +56,16 @@ public struct RuntimePaths: Hashable, Sendable {
 
   /// The configuration file to read: `option` (`--config`), else `MLOS_CONFIG`, both of which must exist, else the default.
   public func chosenFile(option: String?, environment: [String: String]) -> (path: String, isRequired: Bool) {
-    if let option { return (option, true) }
-    if let path = environment["MLOS_CONFIG"], !path.isEmpty { return (path, true) }
+    if let option { return (absolute(option), true) }
+    if let path = environment["MLOS_CONFIG"], !path.isEmpty { return (absolute(path), true) }
     return (configurationFile, false)
+  }
+
+  private func absolute(_ path: String) -> String {
+    guard !path.hasPrefix("/"), !path.isEmpty, workingDirectory.hasPrefix("/") else { return path }
+    var relative = path[...]
+    while relative.hasPrefix("./") { relative = relative.dropFirst(2).drop { $0 == "/" } }
+    return workingDirectory + (workingDirectory.hasSuffix("/") ? "" : "/") + relative
   }
 
   static func directory(of path: String) -> String {

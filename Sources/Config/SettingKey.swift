@@ -44,19 +44,21 @@ public struct SettingKey<Value: SettingValue>: SettingDeclaration {
   public let isReloadable: Bool
   public let defaultNote: String?
   public let rangeText: String?
+  public let expectation: String
   let defaultBy: @Sendable (RuntimePaths) -> Value
   /// Says what is wrong with a value of the right type; nil for nothing.
   let check: @Sendable (Value) -> String?
 
   init(
-    _ name: String, default defaultValue: Value, reloadable: Bool, _ summary: String,
+    _ name: String, default defaultValue: Value, reloadable: Bool, _ summary: String, expectation: String = Value.expectation,
     check: @escaping @Sendable (Value) -> String? = { _ in nil }
   ) {
-    self.init(name, defaultNote: nil, reloadable: reloadable, summary, check: check) { _ in defaultValue }
+    self.init(name, defaultNote: nil, reloadable: reloadable, summary, expectation: expectation, check: check) { _ in defaultValue
+    }
   }
 
   init(
-    _ name: String, defaultNote: String?, reloadable: Bool, _ summary: String,
+    _ name: String, defaultNote: String?, reloadable: Bool, _ summary: String, expectation: String,
     check: @escaping @Sendable (Value) -> String?, defaultBy: @escaping @Sendable (RuntimePaths) -> Value
   ) {
     self.name = name
@@ -64,6 +66,7 @@ public struct SettingKey<Value: SettingValue>: SettingDeclaration {
     unit = ""
     isReloadable = reloadable
     self.defaultNote = defaultNote
+    self.expectation = expectation
     rangeText = nil
     self.defaultBy = defaultBy
     self.check = check
@@ -81,18 +84,17 @@ public struct SettingKey<Value: SettingValue>: SettingDeclaration {
     let rangeText =
       "\(range.lowerBound.settingText) to \(range.upperBound.settingText)" + (unit.isEmpty ? "" : " \(unit)")
     self.rangeText = rangeText
+    expectation = Value.expectation
     defaultBy = { _ in defaultValue }
     check = { range.contains($0) ? nil : "must be \(rangeText), not \($0.settingText)" }
   }
-
-  public var expectation: String { Value.expectation }
 
   public func defaultValue(_ paths: RuntimePaths) -> any SettingValue { defaultBy(paths) }
 
   public func parse(_ text: String) -> Result<any SettingValue, SettingFault> {
     guard let value = Value(settingText: text) else {
       let written = text.isEmpty ? "nothing" : "'\(quotable(text))'"
-      return .failure(SettingFault(code: .wrongType, message: "'\(name)' must be \(Value.expectation), not \(written)"))
+      return .failure(SettingFault(code: .wrongType, message: "'\(name)' must be \(expectation), not \(written)"))
     }
     if let fault = check(value) { return .failure(SettingFault(code: .outOfRange, message: "'\(name)' \(fault)")) }
     return .success(value)

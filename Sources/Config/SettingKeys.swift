@@ -6,7 +6,8 @@ import Model
 public struct SettingKeys: Sendable {
   public let socket = SettingKey<String>(
     "socket", defaultNote: "`/run/mlos/agent.sock` for root; else `$XDG_RUNTIME_DIR/mlos/agent.sock`", reloadable: false,
-    "Socket the agents report to; the control socket `control.sock` is made beside it", check: RuntimePaths.faultOfSocket
+    "Socket the agents report to; the control socket `control.sock` is made beside it",
+    expectation: "an absolute path of at most \(RuntimePaths.socketPathLimit) bytes", check: RuntimePaths.faultOfSocket
   ) { $0.agentSocket }
   public let logLevel = SettingKey<LogLevel>(
     "log.level", default: .info, reloadable: true, "Least severe message to log")
@@ -14,6 +15,7 @@ public struct SettingKeys: Sendable {
     "log.format", default: .json, reloadable: true, "JSON objects for machines or text for people, one a line")
   public let logFile = SettingKey<String>(
     "log.file", default: "", reloadable: true, "File to append the log to; empty is standard error",
+    expectation: "an absolute path, or empty",
     check: { $0.isEmpty || $0.hasPrefix("/") ? nil : "must be an absolute path or empty, not '\(quotable($0))'" })
   public let observeInterval = SettingKey<Duration>(
     "observe.interval", default: .seconds(60), in: .zero ... .seconds(86400), reloadable: true,

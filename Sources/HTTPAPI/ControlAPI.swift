@@ -56,7 +56,9 @@ public struct ControlAPI: Sendable {
     socketPath: String, logger: Logger, onListening: @escaping @Sendable () -> Void
   ) -> some ApplicationProtocol {
     Application(
-      router: router(), server: .http1(configuration: .init(idleTimeout: Self.idleTimeout)),
+      router: router(),
+      server: .http1(
+        configuration: .init(additionalChannelHandlers: [ParserFaultInstaller()], idleTimeout: Self.idleTimeout)),
       configuration: .init(
         address: .unixDomainSocket(path: socketPath), serverName: "mlosd",
         availableConnectionsDelegate: MaximumAvailableConnections(Self.connectionLimit)),
@@ -65,8 +67,8 @@ public struct ControlAPI: Sendable {
 
   func router() -> Router<BasicRequestContext> {
     let router = Router()
-    router.add(middleware: ErrorMiddleware())
     router.add(middleware: RequestIdentity())
+    router.add(middleware: ErrorMiddleware())
     router.add(middleware: LogRequestsMiddleware(.debug))
     for endpoint in endpoints + heapEndpoints { endpoint.add(to: router) }
     return router

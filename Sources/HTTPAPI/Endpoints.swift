@@ -13,13 +13,13 @@ struct Endpoint: Sendable {
   var handlers: [HTTPRequest.Method: Handler]
 
   static func get(_ path: RouterPath, query: Set<String> = [], use handler: @escaping Handler) -> Endpoint {
-    Endpoint(path: path, query: query, handlers: [.get: handler])
+    Endpoint(path: path, query: query, handlers: [.get: handler, .head: handler])
   }
   static func post(_ path: RouterPath, use handler: @escaping Handler) -> Endpoint {
     Endpoint(path: path, query: [], handlers: [.post: handler])
   }
 
-  private static let methods: [HTTPRequest.Method] = [.get, .post, .put, .patch, .delete]
+  private static let methods: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete, .options, .trace, .connect]
 
   func add(to router: some RouterMethods<BasicRequestContext>) {
     let allowed = handlers.keys.map(\.rawValue).sorted().joined(separator: ", ")

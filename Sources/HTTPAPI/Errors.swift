@@ -1,5 +1,6 @@
 import HTTPTypes
 import Hummingbird
+import Model
 import Supervisor
 import Wire
 
@@ -41,14 +42,15 @@ struct APIError: HTTPResponseError {
   }
 }
 
-/// Tells the client the id under which the log speaks of its request.
+/// The last word on every answer, errors too: tells the client the id under which the log speaks of its request, and leaves the
+/// body out where only the head was asked for.
 struct RequestIdentity<Context: RequestContext>: RouterMiddleware {
   func handle(
     _ request: Request, context: Context, next: (Request, Context) async throws -> Response
   ) async throws -> Response {
     var response = try await next(request, context)
     if let name = HTTPField.Name("X-Request-Id") { response.headers[name] = context.id }
-    return response
+    return request.method == .head ? response.createHeadResponse() : response
   }
 }
 
@@ -59,17 +61,32 @@ struct ErrorMiddleware<Context: RequestContext>: RouterMiddleware {
   ) async throws -> Response {
     do {
       return try await next(request, context)
-    } catch let error as APIError {
-      throw error
-    } catch let error as CommandError {
-      throw APIError(error)
-    } catch let error as HTTPError {
-      throw APIError(error.status, Self.code(error.status), error.body ?? "\(error.status) \(request.uri.path)")
-    } catch let error as any HTTPResponseError {
-      throw APIError(error.status, Self.code(error.status), "\(error.status)")
     } catch {
+      return try apiError(error, request, context).response(from: request, context: context)
+    }
+  }
+
+  private func apiError(_ error: any Error, _ request: Request, _ context: Context) -> APIError {
+    switch error {
+    case let error as APIError: return error
+    case let error as CommandError: return APIError(error)
+    case let error as HTTPError:
+      return APIError(error.status, Self.code(error.status), error.body ?? Self.sentence(error.status, request))
+    case let error as any HTTPResponseError:
+      return APIError(error.status, Self.code(error.status), Self.sentence(error.status, request))
+    default:
       context.logger.error("request failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
-      throw APIError(.internalServerError, "internal", "unexpected error; the supervisor's log has the cause")
+      return APIError(.internalServerError, "internal", "unexpected error; the supervisor's log has the cause")
+    }
+  }
+
+  /// For what the router refuses without a word of its own.
+  private static func sentence(_ status: HTTPResponse.Status, _ request: Request) -> String {
+    let path = printable(request.uri.path.utf8.prefix(200))
+    return switch status {
+    case .notFound: "there is nothing at \(path)"
+    case .contentTooLarge: "the body is too large for \(path)"
+    default: "\(request.method.rawValue) of \(path) was refused: \(status.reasonPhrase)"
     }
   }
 

@@ -10,15 +10,16 @@ extension ControlAPI {
   static let means: ClosedRange<UInt64> = 4_096...(1 << 30)
 
   var heapEndpoints: [Endpoint] {
-    [
+    let progress: Endpoint.Handler = { _, context in
+      let pid = try Self.pid(context.parameters.get("pid") ?? "", of: "pid")
+      return try JSON.response(HeapProgressAnswer(try await commands.heapProgress(of: pid)))
+    }
+    return [
       Endpoint(
         path: "api/v1/processes/:pid/heap", query: [],
         handlers: [
           .post: { request, context in try await profileHeap(request, context) },
-          .get: { _, context in
-            let pid = try Self.pid(context.parameters.get("pid") ?? "", of: "pid")
-            return try JSON.response(HeapProgressAnswer(try await commands.heapProgress(of: pid)))
-          },
+          .get: progress, .head: progress,
         ]),
       .post("api/v1/processes/:pid/heap/stop") { _, context in
         let pid = try Self.pid(context.parameters.get("pid") ?? "", of: "pid")

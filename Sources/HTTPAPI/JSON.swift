@@ -14,11 +14,14 @@ enum JSON {
   }
 
   static func decode<Value: Decodable>(_ type: Value.Type, from request: Request, limit: Int) async throws -> Value {
+    let tooLarge = APIError(.contentTooLarge, "too_large", "body is larger than \(limit) bytes (http.limit.body)")
+    // Said at once: who announces that much should not have to send it first.
+    if let announced = request.headers[.contentLength].flatMap(Int.init), announced > limit { throw tooLarge }
     let body: ByteBuffer
     do {
       body = try await request.body.collect(upTo: limit)
     } catch is NIOTooManyBytesError {
-      throw APIError(.contentTooLarge, "too_large", "body is larger than \(limit) bytes (http.limit.body)")
+      throw tooLarge
     } catch is CancellationError {
       throw CancellationError()
     } catch {

@@ -8,7 +8,7 @@ extension ProcessRow {
   init(_ process: ProcessSnapshot) {
     let facts = process.facts
     // Counts of an agent that does not count are not known, whatever stands in its slots.
-    let heap = process.agent.flatMap { $0.state == .active ? $0.heap : nil }
+    let heap = process.heap
     self.init(
       pid: facts.identity.pid, parent: facts.parent, user: facts.user, name: facts.name, commandLine: facts.commandLine,
       source: process.agent == nil ? "adopted" : "agent", agentState: Known(process.agent?.state.rawValue),
@@ -22,7 +22,7 @@ extension ProcessRow {
       allocations: Known(heap?.allocations), frees: Known(heap?.frees),
       allocationsPerSecond: Known(heap == nil ? nil : process.allocationsPerSecond),
       allocatedBytesPerSecond: Known(heap == nil ? nil : process.allocatedBytesPerSecond),
-      modulesLoaded: Known(process.agent?.modulesLoaded), lastActiveAt: Known(process.lastActiveAt))
+      modulesLoaded: Known(process.modulesLoaded), lastActiveAt: Known(process.lastActiveAt))
   }
 }
 
@@ -31,8 +31,10 @@ extension StatusAnswer {
     var counters = Counters()
     counters.sessionsAccepted = status.counters.sessionsAccepted
     counters.sessionsRefused = status.counters.sessionsRefused
+    counters.sessionsWithoutDescriptor = status.counters.sessionsWithoutDescriptor
     counters.framesRefused = status.counters.framesRefused
     counters.segmentsRefused = status.counters.segmentsRefused
+    counters.segmentsLying = status.counters.segmentsLying
     counters.eventsDropped = status.counters.eventsDropped
     counters.modulesDropped = status.counters.modulesDropped
     counters.unreadableProcesses = status.counters.unreadableProcesses
@@ -112,7 +114,8 @@ extension EventsAnswer {
       events: page.events.map {
         EventRow(
           sequence: $0.sequence, at: $0.at, pid: $0.pid, processName: $0.processName, kind: $0.kind.rawValue,
-          thread: Known($0.thread), subject: Known($0.subject), package: Known($0.package), detail: Known($0.detail))
+          thread: Known($0.thread), subject: Known($0.subject), package: Known($0.package), detail: Known($0.detail),
+          subjectIsCut: $0.isSubjectCut)
       }, next: page.next, lost: page.lost)
   }
 }

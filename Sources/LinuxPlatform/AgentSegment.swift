@@ -123,7 +123,7 @@ public final class AgentSegment: @unchecked Sendable {
         allocator: allocator(header.allocator),
         heap: sum(header), controlThread: header.control_thread == 0 ? nil : Int32(truncatingIfNeeded: header.control_thread),
         dlopenCalls: header.dlopen_calls &+ header.dlmopen_calls, dlcloseCalls: header.dlclose_calls, forks: header.forks,
-        wakeups: header.wakeups, modules: modules, modulesDropped: header.modules_dropped &+ refused,
+        wakeups: header.wakeups, modules: modules, modulesDropped: Self.sum(header.modules_dropped, refused),
         eventsHead: header.events_head, otherNamespaces: Self.otherNamespaces(header.name_spaces))
     }
     return nil
@@ -141,14 +141,34 @@ public final class AgentSegment: @unchecked Sendable {
   public func summary() -> AgentSummary {
     let header = header()
     let rows = (base + Int(layout.modulesOffset)).assumingMemoryBound(to: mlos_module.self)
+    // As they are listed: by files, so that one that two namespaces have counts once, and the kernel's vdso not at all.
     var loaded = 0
+    var hasOthers = false
     for index in 0..<min(Int(header.modules_count), Int(MLOS_MODULE_CAPACITY))
-    where rows[index].state == MLOS_MODULE_LOADED.rawValue {
-      loaded += 1
+    where rows[index].state == MLOS_MODULE_LOADED.rawValue && rows[index].flags & MLOS_MODULE_VIRTUAL.rawValue == 0 {
+      if rows[index].name_space == 0 { loaded += 1 } else { hasOthers = true }
     }
+    if hasOthers { loaded = Self.files(rows, min(Int(header.modules_count), Int(MLOS_MODULE_CAPACITY))) }
     return AgentSummary(
       state: state(header.state), reason: reason(header.reason), allocator: allocator(header.allocator), heap: sum(header),
       modulesLoaded: loaded, modulesDropped: header.modules_dropped)
+  }
+
+  private static func sum(_ one: UInt64, _ other: UInt64) -> UInt64 {
+    let (sum, overflow) = one.addingReportingOverflow(other)
+    return overflow ? .max : sum
+  }
+
+  /// How many files the loaded entries stand for.
+  private static func files(_ rows: UnsafePointer<mlos_module>, _ count: Int) -> Int {
+    var seen: Set<[UInt64]> = []
+    var unknown = 0
+    for index in 0..<count {
+      let row = rows[index]
+      guard row.state == MLOS_MODULE_LOADED.rawValue, row.flags & MLOS_MODULE_VIRTUAL.rawValue == 0 else { continue }
+      if row.flags & MLOS_MODULE_NO_IDENTITY.rawValue == 0 { seen.insert([row.device, row.inode]) } else { unknown += 1 }
+    }
+    return seen.count + unknown
   }
 
   /// A table is rewritten in microseconds; a writer that is never done is broken or hostile.
@@ -156,7 +176,8 @@ public final class AgentSegment: @unchecked Sendable {
 
   private func readModules(_ header: mlos_header) -> ([AgentModule], refused: UInt64) {
     let count = min(Int(header.modules_count), Int(MLOS_MODULE_CAPACITY))
-    var refused = UInt64(header.modules_count) - UInt64(count)
+    // A count beyond the table is one claim that is refused, not four billion entries.
+    var refused: UInt64 = header.modules_count > MLOS_MODULE_CAPACITY ? 1 : 0
     // Rows that all point at the same 4 KiB would make 16 MiB of 1 MiB.
     var pathBytes = 2 * Int(layout.stringsSize)
     let rows = (base + Int(layout.modulesOffset)).assumingMemoryBound(to: mlos_module.self)
@@ -175,6 +196,14 @@ public final class AgentSegment: @unchecked Sendable {
     return (modules, refused)
   }
 
+  /// stat(2)'s device as maps prints it, and with it everything else here: major << 32 | minor. glibc's dev_t has the low bits
+  /// of both first (gnu_dev_makedev(3)), which Swift does not import.
+  static func device(_ number: UInt64) -> UInt64 {
+    let major = (number >> 8) & 0xFFF | (number >> 32) & 0xFFFF_F000
+    let minor = number & 0xFF | (number >> 12) & 0xFFFF_FF00
+    return major << 32 | minor
+  }
+
   private func check(_ row: mlos_module) -> AgentModule? {
     let offset = UInt64(row.path_offset)
     let length = UInt64(row.path_length)
@@ -185,7 +214,7 @@ public final class AgentSegment: @unchecked Sendable {
     let identified = row.flags & MLOS_MODULE_NO_IDENTITY.rawValue == 0
     return AgentModule(
       id: row.id, isLoaded: row.state == MLOS_MODULE_LOADED.rawValue, path: Array(path),
-      device: identified ? row.device : nil, inode: identified ? row.inode : nil, buildID: buildID,
+      device: identified ? Self.device(row.device) : nil, inode: identified ? row.inode : nil, buildID: buildID,
       loadAddress: row.load_address, mapStart: row.map_start, mapEnd: row.map_end, dlopenCount: row.dlopen_count,
       dlcloseCount: row.dlclose_count, firstLoad: row.first_load_ns, lastLoad: row.last_load_ns,
       unload: row.unload_ns == 0 ? nil : row.unload_ns, nameSpace: row.name_space,
@@ -220,7 +249,9 @@ public final class AgentSegment: @unchecked Sendable {
       events.append(
         AgentEvent(
           index: position, time: entry.time_ns, kind: kind, thread: Int32(truncatingIfNeeded: entry.tid),
-          module: entry.module == 0 ? nil : entry.module, argument: entry.argument, text: text))
+          module: entry.module == 0 ? nil : entry.module, argument: entry.argument, text: text,
+          // The length is that of what is there: a longer name fills the field.
+          isTextCut: entry.text_length >= MLOS_EVENT_TEXT_MAX))
     }
     return (events, head, lost)
   }
@@ -259,7 +290,7 @@ private func state(_ raw: UInt32) -> AgentReport.State {
   case MLOS_STATE_ACTIVE.rawValue: .active
   case MLOS_STATE_LOADER_ONLY.rawValue: .loaderOnly
   case MLOS_STATE_INERT.rawValue: .inert
-  default: .unknown
+  default: .invalid
   }
 }
 
@@ -276,7 +307,7 @@ private func reason(_ raw: UInt32) -> String? {
   case MLOS_REASON_DESCRIPTOR_CLOSED.rawValue: "descriptor-closed"
   case MLOS_REASON_DISABLED.rawValue: "disabled"
   case MLOS_REASON_SUPERVISOR_REFUSED.rawValue: "supervisor-refused"
-  default: "reason-\(raw)"
+  default: "invalid"
   }
 }
 

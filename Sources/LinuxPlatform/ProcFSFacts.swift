@@ -58,7 +58,8 @@ extension ProcFS {
       state: Character(UnicodeScalar(stat.state)), threads: stat.threads, virtual: statm.size, resident: statm.resident,
       residentAnonymous: anonymous, residentFile: status.residentFile ?? statm.shared,
       residentShared: status.residentShared ?? .zero, swap: status.swap ?? .zero, processorTicks: stat.processorTicks,
-      minorFaults: stat.minorFaults, majorFaults: stat.majorFaults, seccomp: status.seccomp ?? 0, stackBottom: stat.stackBottom)
+      minorFaults: stat.minorFaults, majorFaults: stat.majorFaults, seccomp: status.seccomp ?? 0, stackBottom: stat.stackBottom,
+      virtualPeak: status.virtualPeak)
   }
 
   /// The facts of the same process now: one file is read instead of five as long as nothing says that the others have

@@ -32,6 +32,30 @@ extension ProcFS {
     return mappings
   }
 
+  /// Files mapped with a right to execute them, from maps: the kernel need not look at a single page for it.
+  public func moduleCount(of pid: Int32) throws(PlatformError) -> Int {
+    let directory = try directory(of: pid)
+    let text = try contents("maps", directory, pid, limit: Self.smapsLimit, expected: 64 << 10)
+    var files: Set<MappedFile> = []
+    var reader = ByteReader(text)
+    while !reader.isAtEnd {
+      guard let end = reader.lineEnd(), let entry = Smaps.header(text, reader.position, end) else {
+        throw PlatformError(.malformed, context: "\(root)/\(pid)/maps: line at byte \(reader.position)")
+      }
+      if entry.permissions.contains(.execute), case .path = MappingName(text[entry.name]) {
+        files.insert(MappedFile(device: entry.device, inode: entry.inode, name: text[entry.name]))
+      }
+      reader.position = end + 1
+    }
+    return files.count
+  }
+
+  private struct MappedFile: Hashable {
+    var device: UInt64
+    var inode: UInt64
+    var name: ArraySlice<UInt8>
+  }
+
   func backing(
     _ entry: Smaps.Entry, _ name: ArraySlice<UInt8>, _ directory: borrowing OpenFile, _ pid: Int32
   ) -> Mapping.Backing {

@@ -78,6 +78,8 @@ struct StatusFile {
   var effectiveUser: UInt32?
   /// The process, where this is one of its threads: those have directories in /proc, too, though it lists none.
   var threadGroup: Int32?
+  /// VmPeak.
+  var virtualPeak: Bytes?
   var residentAnonymous: Bytes?
   var residentFile: Bytes?
   var residentShared: Bytes?
@@ -101,6 +103,8 @@ struct StatusFile {
         line.skipBlanks()
         guard let user = line.decimal().flatMap({ UInt32(exactly: $0) }) else { throw Self.malformed }
         effectiveUser = user
+      } else if line.skip("VmPeak:") {
+        virtualPeak = try Self.kibibytes(&line)
       } else if line.skip("RssAnon:") {
         residentAnonymous = try Self.kibibytes(&line)
       } else if line.skip("RssFile:") {

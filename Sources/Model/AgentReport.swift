@@ -1,9 +1,14 @@
 /// One reading of an agent's shared-memory segment, every value already bounds-checked.
 public struct AgentReport: Hashable, Sendable {
-  public enum State: String, Hashable, Sendable { case starting, active, loaderOnly = "loader-only", inert, unknown }
+  public enum State: String, Hashable, Sendable {
+    case starting, active, loaderOnly = "loader-only", inert
+    /// What stands there is none of the agent's: the process has overwritten it.
+    case invalid
+  }
 
   public var state: State
-  /// Stable word for why the agent does less than everything, nil for no reason: `mixed-allocator`, `sanitizer`, ...
+  /// Stable word for why the agent does less than everything, nil for no reason: `mixed-allocator`, `sanitizer`, ...; `invalid`
+  /// for a number that is none.
   public var reason: String?
   public var version: String
   /// `glibc`, `jemalloc`, `tcmalloc`, `mimalloc`, `other`, `unknown`.
@@ -54,7 +59,7 @@ public struct AgentSummary: Hashable, Sendable {
   public var reason: String?
   public var allocator: String
   public var heap: HeapCounters
-  /// While the table is being written the number may be off by what is under way.
+  /// Files, as a listing of the modules has them. While the table is being written the number may be off by what is under way.
   public var modulesLoaded: Int
   /// What the agent says did not fit its table.
   public var modulesDropped: UInt64
@@ -145,8 +150,13 @@ public struct AgentEvent: Hashable, Sendable {
   public var module: UInt32?
   public var argument: Int64
   public var text: [UInt8]
+  /// The text has as many bytes as there is room for: the rest may be missing.
+  public var isTextCut: Bool
 
-  public init(index: UInt64, time: UInt64, kind: Kind, thread: Int32, module: UInt32?, argument: Int64, text: [UInt8]) {
+  public init(
+    index: UInt64, time: UInt64, kind: Kind, thread: Int32, module: UInt32?, argument: Int64, text: [UInt8],
+    isTextCut: Bool = false
+  ) {
     self.index = index
     self.time = time
     self.kind = kind
@@ -154,5 +164,6 @@ public struct AgentEvent: Hashable, Sendable {
     self.module = module
     self.argument = argument
     self.text = text
+    self.isTextCut = isTextCut
   }
 }

@@ -14,6 +14,8 @@ public struct ProcessFacts: Hashable, Sendable {
   public var state: Character
   public var threads: UInt32
   public var virtual: Bytes
+  /// The largest `virtual` was, VmPeak; nil where the kernel does not say, or where it was not read again.
+  public var virtualPeak: Bytes?
   public var resident: Bytes
   public var residentAnonymous: Bytes
   public var residentFile: Bytes
@@ -32,7 +34,7 @@ public struct ProcessFacts: Hashable, Sendable {
     identity: ProcessIdentity, parent: Int32, user: UInt32, name: String, commandLine: String, executable: [UInt8]?,
     state: Character, threads: UInt32, virtual: Bytes, resident: Bytes, residentAnonymous: Bytes, residentFile: Bytes,
     residentShared: Bytes, swap: Bytes, processorTicks: UInt64, minorFaults: UInt64, majorFaults: UInt64, seccomp: Int,
-    stackBottom: UInt64?
+    stackBottom: UInt64?, virtualPeak: Bytes? = nil
   ) {
     self.identity = identity
     self.parent = parent
@@ -43,6 +45,7 @@ public struct ProcessFacts: Hashable, Sendable {
     self.state = state
     self.threads = threads
     self.virtual = virtual
+    self.virtualPeak = virtualPeak
     self.resident = resident
     self.residentAnonymous = residentAnonymous
     self.residentFile = residentFile

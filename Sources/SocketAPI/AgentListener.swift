@@ -195,6 +195,8 @@ public final class AgentListener: @unchecked Sendable {
     let now = monotonicNanoseconds()
     resumeAt = now + Self.acceptPause
     loop.remove(listener)
+    // One at least could not come in; those behind it wait.
+    sink.refused(code == EMFILE || code == ENFILE ? .withoutDescriptor : .session)
     if now >= nextComplaint {
       nextComplaint = now + Self.complaintPause
       logger.error("cannot accept agents", metadata: ["errno": "\(code)", "advice": "raise the limit of open files"])

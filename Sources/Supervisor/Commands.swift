@@ -46,8 +46,12 @@ public struct StatusSnapshot: Sendable {
 public struct SupervisorCounters: Hashable, Sendable {
   public var sessionsAccepted: UInt64 = 0
   public var sessionsRefused: UInt64 = 0
+  /// Of these, for want of descriptors of the supervisor's own.
+  public var sessionsWithoutDescriptor: UInt64 = 0
   public var framesRefused: UInt64 = 0
   public var segmentsRefused: UInt64 = 0
+  /// Segments that were taken and then told what cannot be; each once.
+  public var segmentsLying: UInt64 = 0
   public var eventsDropped: UInt64 = 0
   public var modulesDropped: UInt64 = 0
   public var unreadableProcesses: UInt64 = 0
@@ -67,6 +71,10 @@ public struct ProcessSnapshot: Sendable {
   public var processorSeconds: Double
   /// Nil without an agent.
   public var agent: AgentSummary?
+  /// Files with code; nil until they have been counted.
+  public var modulesLoaded: Int?
+  /// Nil when the agent does not count, and when what it tells cannot be.
+  public var heap: HeapCounters?
   /// Nil until two readings lie far enough apart.
   public var allocationsPerSecond: Double?
   public var allocatedBytesPerSecond: Double?
@@ -164,6 +172,8 @@ public struct EventRecord: Hashable, Sendable {
   public var kind: Kind
   public var thread: Int32?
   public var subject: String?
+  /// The end of the subject may be missing.
+  public var isSubjectCut = false
   public var package: String?
   public var detail: String?
 }

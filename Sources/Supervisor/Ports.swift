@@ -16,6 +16,8 @@ public protocol ProcessInspecting: Sendable {
   /// False for one that has ended and waits for its parent. The cheapest question there is.
   func isRunning(_ identity: ProcessIdentity) throws(InspectionError) -> Bool
   func mappings(of pid: Int32) throws(InspectionError) -> [Mapping]
+  /// Files mapped with a right to execute them: what `mappings` would list as modules, without a walk over the page tables.
+  func moduleCount(of pid: Int32) throws(InspectionError) -> Int
   /// The sums over all mappings, cheaper than `mappings` but still a walk over the page tables.
   func totals(of pid: Int32) throws(InspectionError) -> MemoryUsage
   /// Starts a new observation of use: `Mapping.usage.referenced` counts from here.

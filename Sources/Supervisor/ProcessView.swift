@@ -4,25 +4,32 @@ import Model
 struct ProcessView {
   let facts: ProcessFacts
   let report: AgentReport?
+  /// Nil when it is not counted, or cannot be what is told.
+  let heap: HeapCounters?
   let inventory: Inventory
   /// Beside `inventory.objects`.
   let elf: [ElfFacts?]
   let packageOfPath: [[UInt8]: PackageIdentity]
   let lastUse: LastUse
   let untold: UntoldLoads
+  /// Of those in the agent's table that are mapped no more: what they were.
+  let seenModules: [UInt32: SeenModule]
   let graph: DependencyGraph
 
   init(
-    facts: ProcessFacts, report: AgentReport?, inventory: Inventory, elf: [ElfFacts?], packageOfPath: [[UInt8]: PackageIdentity],
-    lastUse: LastUse, untold: UntoldLoads
+    facts: ProcessFacts, report: AgentReport?, heap: HeapCounters?, inventory: Inventory, elf: [ElfFacts?],
+    packageOfPath: [[UInt8]: PackageIdentity], lastUse: LastUse, untold: UntoldLoads,
+    seenModules: [UInt32: SeenModule]
   ) {
     self.facts = facts
     self.report = report
+    self.heap = heap
     self.inventory = inventory
     self.elf = elf
     self.packageOfPath = packageOfPath
     self.lastUse = lastUse
     self.untold = untold
+    self.seenModules = seenModules
     graph = DependencyGraph(zip(inventory.objects, elf).map { (baseName($0.file.path), $1) })
   }
 
@@ -76,6 +83,6 @@ struct ProcessView {
     return CoverageSnapshot(
       pid: facts.identity.pid, processName: facts.name, usage: inventory.total, fileBacked: inventory.fileBacked,
       packagedFileBacked: packaged, anonymous: inventory.remainder.resident,
-      liveHeap: report.flatMap { $0.state == .active ? $0.heap.live : nil })
+      liveHeap: heap?.live)
   }
 }

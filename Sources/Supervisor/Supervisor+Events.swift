@@ -64,11 +64,13 @@ extension Supervisor {
     guard let process = processes[pid], let segment = process.segment else { return }
     let (events, next, lost) = segment.events(from: process.eventCursor)
     processes[pid]?.eventCursor = next
+    processes[pid]?.ringSeen = moment.monotonic
     guard !events.isEmpty || lost > 0 else { return }
-    if lost > 0 {
-      // The number is the agent's word and may be anything.
-      counters.eventsDropped =
-        counters.eventsDropped.addingReportingOverflow(lost).overflow ? .max : counters.eventsDropped + lost
+    // The number is the agent's word and may be anything.
+    if lost > Plausible.growth(since: process.ringSeen, at: moment.monotonic) {
+      noteLie(of: pid, "\(lost) events since the last look", at: moment)
+    } else if lost > 0 {
+      counters.eventsDropped += lost
       record(
         .lost, pid: pid, name: process.facts.name, at: moment.wall,
         detail: "\(lost) events were overwritten before they were read")
@@ -90,7 +92,7 @@ extension Supervisor {
         Self.kind(event.kind), pid: pid, name: process.facts.name,
         at: moment.wallTime(ofMonotonic: min(event.time, moment.monotonic)),
         thread: event.thread, subject: path.map { printable($0) } ?? (event.text.isEmpty ? nil : printable(event.text)),
-        package: path.flatMap { packages[$0]?.name }, detail: Self.detail(event))
+        isSubjectCut: path == nil && event.isTextCut, package: path.flatMap { packages[$0]?.name }, detail: Self.detail(event))
       if event.kind == .fork { follow(fork: event, of: process, at: moment) }
     }
     wakeWaiters()
@@ -151,7 +153,9 @@ extension Supervisor {
     case .fork: "child \(event.argument)"
     case .kept: "still mapped after dlclose"
     case .state: "state \(event.argument >> 32), reason \(event.argument & 0xFFFF_FFFF)"
-    case .loaded, .unloaded, .exec: nil
+    // When it succeeds there is another program, whose agent attaches; of one that fails nothing more is heard.
+    case .exec: event.argument == 0 ? "asked for" : "asked for by child \(event.argument)"
+    case .loaded, .unloaded: nil
     }
   }
 }

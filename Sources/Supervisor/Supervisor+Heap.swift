@@ -175,7 +175,8 @@ extension Supervisor {
     let first = record.began ?? last
     var exact: HeapExact?
     // What a liar claims to have allocated before may be more than what it has now.
-    if record.hasBegun, counters.allocations >= record.countersAtStart.allocations,
+    if record.hasBegun, believable(counters, of: request.pid, at: end) != nil,
+      counters.allocations >= record.countersAtStart.allocations,
       counters.bytesAllocated >= record.countersAtStart.bytesAllocated
     {
       exact = HeapExact(

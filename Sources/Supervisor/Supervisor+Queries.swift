@@ -12,10 +12,12 @@ extension Supervisor {
       resident = (resident ?? .zero) + process.facts.resident
       guard let summary = process.segment?.summary() else { continue }
       agents += 1
-      note(modulesDropped: summary.modulesDropped, of: pid)
-      if summary.state == .active { heap = (heap ?? .zero) + summary.heap.live }
+      note(modulesDropped: summary.modulesDropped, of: pid, at: moment)
+      if let counted = counted(summary.state, summary.heap, of: pid, at: moment) { heap = (heap ?? .zero) + counted.live }
       modules += summary.modulesLoaded
     }
+    countModules()
+    modules += processes.values.reduce(0) { $0 + ($1.segment == nil ? $1.modules.modules ?? 0 : 0) }
     return StatusSnapshot(
       startedAt: startedAt, now: moment.wall, isEphemeral: options.isEphemeral, agents: agents,
       adopted: processes.count - agents, modules: modules, resident: resident, liveHeap: heap,
@@ -23,33 +25,29 @@ extension Supervisor {
   }
 
   /// Reads the module table, and counts what did not fit in it since the reading before.
-  private func report(of pid: Int32) -> AgentReport? {
-    guard let report = processes[pid]?.segment?.report() else { return nil }
-    note(modulesDropped: report.modulesDropped, of: pid)
+  private func report(of pid: Int32, at moment: Moment) -> AgentReport? {
+    guard var report = processes[pid]?.segment?.report() else { return nil }
+    note(modulesDropped: report.modulesDropped, of: pid, at: moment)
+    report.modulesDropped = min(report.modulesDropped, processes[pid]?.modulesDropped ?? 0)
     return report
-  }
-
-  /// Counts what has been dropped since the reading before.
-  private func note(modulesDropped dropped: UInt64, of pid: Int32) {
-    guard let before = processes[pid]?.modulesDropped, dropped > before else { return }
-    let (sum, overflow) = counters.modulesDropped.addingReportingOverflow(dropped - before)
-    counters.modulesDropped = overflow ? .max : sum
-    processes[pid]?.modulesDropped = dropped
   }
 
   public func processes() async -> ProcessesSnapshot {
     let moment = now()
     for pid in processes.keys.sorted() { _ = refresh(pid, at: moment) }
     measureSharing(at: moment)
+    countModules()
     return ProcessesSnapshot(
       takenAt: moment.wall, processes: processes.sorted { $0.key < $1.key }.map { snapshot($0.value, moment) })
   }
 
   func snapshot(_ process: WatchedProcess, _ moment: Moment) -> ProcessSnapshot {
-    ProcessSnapshot(
+    let agent = process.segment?.summary()
+    return ProcessSnapshot(
       facts: process.facts, startedAt: startedAt(process.facts.identity, moment),
       processorSeconds: Double(process.facts.processorTicks) / ticksPerSecond,
-      agent: process.segment?.summary(),
+      agent: agent, modulesLoaded: agent?.modulesLoaded ?? process.modules.modules,
+      heap: agent.flatMap { counted($0.state, $0.heap, of: process.facts.identity.pid, at: moment) },
       allocationsPerSecond: process.rate.allocationsPerSecond, allocatedBytesPerSecond: process.rate.bytesPerSecond,
       lastActiveAt: process.lastActiveAt, sharing: process.sharing.figures)
   }
@@ -70,10 +68,12 @@ extension Supervisor {
           neededBy: view.graph.dependents[index].map { view.inventory.objects[$0].file.displayPath }))
     }
     for gone in view.inventory.unloaded {
-      let file = FileReference(device: gone.device ?? 0, inode: gone.inode ?? 0, path: gone.path, isDeleted: false)
+      let seen = view.seenModules[gone.id]
+      let file =
+        seen?.file ?? FileReference(device: gone.device ?? 0, inode: gone.inode ?? 0, path: gone.path, isDeleted: false)
       modules.append(
         ModuleSnapshot(
-          file: file, package: view.package(of: file), isLoaded: false, agents: [gone], elf: nil,
+          file: file, package: view.package(of: file), isLoaded: false, agents: [gone], elf: seen?.elf,
           usage: MemoryUsage(), firstLoadedAt: moment.wallTime(ofMonotonic: gone.firstLoad),
           lastLoadedAt: moment.wallTime(ofMonotonic: gone.lastLoad),
           unloadedAt: gone.unload.map { moment.wallTime(ofMonotonic: $0) },
@@ -136,7 +136,7 @@ extension Supervisor {
     noteProgramChange(pid, mappings)
     noteUntoldLoads(pid, mappings, at: moment)
     guard let process = processes[pid] else { throw .notWatched(pid: pid, watched: processes.keys.sorted()) }
-    let report = report(of: pid)
+    let report = report(of: pid, at: moment)
     let inventory = Inventory(mappings: mappings, agentModules: report?.modules ?? [])
     var elf: [ElfFacts?] = []
     for object in inventory.objects {
@@ -151,10 +151,13 @@ extension Supervisor {
         elf.append(nil)
       }
     }
-    let paths = Set(inventory.objects.map(\.file.path)).union(inventory.unloaded.map(\.path))
+    processes[pid]?.remember(inventory, elf)
+    let seen = processes[pid]?.seen(of: inventory.unloaded) ?? [:]
+    let paths = Set(inventory.objects.map(\.file.path)).union(inventory.unloaded.map { seen[$0.id]?.file.path ?? $0.path })
     return ProcessView(
-      facts: process.facts, report: report, inventory: inventory, elf: elf,
+      facts: process.facts, report: report, heap: report.flatMap { counted($0.state, $0.heap, of: pid, at: moment) },
+      inventory: inventory, elf: elf,
       packageOfPath: files.packages(for: paths, of: pid, program: process.facts.executable), lastUse: process.lastUse,
-      untold: process.untold)
+      untold: process.untold, seenModules: seen)
   }
 }

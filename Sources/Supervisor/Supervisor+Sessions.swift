@@ -38,7 +38,11 @@ extension SessionSink {
 }
 
 /// What was turned away, for the counters.
-public enum Refusal: Sendable { case session, frame, segment }
+public enum Refusal: Sendable {
+  case session, frame, segment
+  /// A session, for want of descriptors of our own.
+  case withoutDescriptor
+}
 
 extension Supervisor: SessionSink {
   public nonisolated func agentAttached(_ opening: SessionOpening) -> String? {
@@ -60,6 +64,9 @@ extension Supervisor: SessionSink {
     synchronously { supervisor in
       switch what {
       case .session: supervisor.counters.sessionsRefused += UInt64(count)
+      case .withoutDescriptor:
+        supervisor.counters.sessionsRefused += UInt64(count)
+        supervisor.counters.sessionsWithoutDescriptor += UInt64(count)
       case .frame: supervisor.counters.framesRefused += UInt64(count)
       case .segment: supervisor.counters.segmentsRefused += UInt64(count)
       }
@@ -90,9 +97,7 @@ extension Supervisor {
       process.facts = facts
       // The ring of a segment that is known goes on where it was left: what was read of it is in the history.
       if process.segment?.inode != opening.segment.inode {
-        process.eventCursor = 0
-        process.modulesDropped = 0
-        process.rate = AllocationRate()
+        process.takeNewSegment(began: began(facts.identity, moment))
       }
       process.link = .agent(opening.id, opening.segment)
     } else {
@@ -102,7 +107,8 @@ extension Supervisor {
         return "limit of \(options.processLimit) watched processes reached (agents.limit)"
       }
       process = WatchedProcess(
-        link: .agent(opening.id, opening.segment), facts: facts, nextScan: firstScan(moment))
+        link: .agent(opening.id, opening.segment), facts: facts, nextScan: firstScan(moment),
+        began: began(facts.identity, moment))
     }
     processes[opening.pid] = process
     sessions[opening.id] = opening.pid
@@ -182,14 +188,16 @@ extension Supervisor {
       throw .limitReached("limit of \(options.processLimit) watched processes reached (agents.limit)")
     }
     let process = adopt(facts, at: moment, detail: "asked for")
-    return (snapshot(process, moment), true)
+    countModules()
+    return (snapshot(processes[pid] ?? process, moment), true)
   }
 
   @discardableResult
   func adopt(
     _ facts: ProcessFacts, at moment: Moment, detail: String, link: WatchedProcess.Link = .adopted
   ) -> WatchedProcess {
-    let process = WatchedProcess(link: link, facts: facts, nextScan: firstScan(moment))
+    let process = WatchedProcess(
+      link: link, facts: facts, nextScan: firstScan(moment), began: began(facts.identity, moment))
     processes[facts.identity.pid] = process
     hasWatched = true
     record(

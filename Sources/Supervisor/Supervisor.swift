@@ -49,6 +49,7 @@ public actor Supervisor: SupervisorCommands {
   /// Monotonic time of the tick before.
   var lastTick: UInt64?
   var lookUps = LookUpBudget()
+  var lies = LieLog()
   /// No one may wait for events any more: the end has come.
   var isClosed = false
 
@@ -94,13 +95,19 @@ public actor Supervisor: SupervisorCommands {
     moment.wall - (Double(moment.monotonic) / 1e9 - Double(identity.startTicks) / ticksPerSecond)
   }
 
+  /// The start of a process as a reading of CLOCK_MONOTONIC; the moment itself when the clocks say that it lies ahead.
+  func began(_ identity: ProcessIdentity, _ moment: Moment) -> UInt64 {
+    min(moment.monotonic, UInt64(clamping: Int64(Double(identity.startTicks) / ticksPerSecond * 1e9)))
+  }
+
   func record(
     _ kind: EventRecord.Kind, pid: Int32, name: String, at time: Double, thread: Int32? = nil, subject: String? = nil,
-    package: String? = nil, detail: String? = nil
+    isSubjectCut: Bool = false, package: String? = nil, detail: String? = nil
   ) {
     history.append(
       EventRecord(
-        sequence: 0, at: time, pid: pid, processName: name, kind: kind, thread: thread, subject: subject, package: package,
+        sequence: 0, at: time, pid: pid, processName: name, kind: kind, thread: thread, subject: subject,
+        isSubjectCut: isSubjectCut, package: package,
         detail: detail))
   }
 }

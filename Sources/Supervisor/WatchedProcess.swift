@@ -25,10 +25,18 @@ struct WatchedProcess {
   var eventCursor: UInt64 = 0
   /// Of the segment, as last counted.
   var modulesDropped: UInt64 = 0
+  /// Monotonic times of the last looks at the ring and at `modulesDropped`: what they tell may have grown since then, no longer.
+  var ringSeen: UInt64
+  var droppedSeen: UInt64
+  /// The segment told what cannot be, which has been counted.
+  var hasLied = false
   /// Last two readings of the heap for rates.
   var rate = AllocationRate()
   var sharing = Sharing()
   var untold = UntoldLoads()
+  var modules = ModuleCount()
+  /// What was known of modules in the agent's table while they were mapped, by their number there.
+  var seenModules: [UInt32: SeenModule] = [:]
   /// Monotonic time of the next scan for use.
   var nextScan: UInt64
 
@@ -39,10 +47,51 @@ struct WatchedProcess {
     }
   }
 
-  init(link: Link, facts: ProcessFacts, nextScan: UInt64) {
+  /// - Parameter began: Monotonic time of the start of the process: nothing it counts is older.
+  init(link: Link, facts: ProcessFacts, nextScan: UInt64, began: UInt64) {
+    ringSeen = began
+    droppedSeen = began
     self.link = link
     self.facts = facts
     self.nextScan = nextScan
+  }
+}
+
+/// What a module was while it was mapped.
+struct SeenModule {
+  var file: FileReference
+  var elf: ElfFacts?
+}
+
+extension WatchedProcess {
+  /// Of those that are mapped no more, what they were; numbers may start over, files do not.
+  func seen(of unloaded: [AgentModule]) -> [UInt32: SeenModule] {
+    var seen: [UInt32: SeenModule] = [:]
+    for module in unloaded {
+      guard let known = seenModules[module.id], module.inode == known.file.inode else { continue }
+      seen[module.id] = known
+    }
+    return seen
+  }
+
+  /// Keeps what is seen now for the time when it is mapped no more; bounded by the agent's table.
+  mutating func remember(_ inventory: Inventory, _ elf: [ElfFacts?]) {
+    let listed = Set(inventory.unloaded.map(\.id))
+    seenModules = seenModules.filter { listed.contains($0.key) }
+    for (object, elf) in zip(inventory.objects, elf) {
+      for module in object.agents { seenModules[module.id] = SeenModule(file: object.file, elf: elf) }
+    }
+  }
+
+  /// Another segment starts from nothing.
+  mutating func takeNewSegment(began: UInt64) {
+    eventCursor = 0
+    modulesDropped = 0
+    rate = AllocationRate()
+    seenModules = [:]
+    ringSeen = began
+    droppedSeen = began
+    hasLied = false
   }
 }
 

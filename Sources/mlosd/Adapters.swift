@@ -24,6 +24,9 @@ struct ProcFSInspector: ProcessInspecting {
   func mappings(of pid: Int32) throws(InspectionError) -> [Mapping] {
     try inspecting { () throws(PlatformError) in try proc.mappings(of: pid) }
   }
+  func moduleCount(of pid: Int32) throws(InspectionError) -> Int {
+    try inspecting { () throws(PlatformError) in try proc.moduleCount(of: pid) }
+  }
   func totals(of pid: Int32) throws(InspectionError) -> MemoryUsage {
     try inspecting { () throws(PlatformError) in try proc.rollup(of: pid) }
   }

@@ -20,7 +20,7 @@ struct Daemon: AsyncParsableCommand {
 
       Example: mlosd --socket /tmp/try/agent.sock --log-level debug
       """,
-    version: Release.version)
+    version: "mlosd \(Release.version)")
 
   @Option(help: ArgumentHelp("Path of the agents' socket.", valueName: "path")) var socket: String?
   @Option(help: ArgumentHelp("Configuration file; must exist when given.", valueName: "file")) var config: String?

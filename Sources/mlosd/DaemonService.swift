@@ -34,7 +34,6 @@ struct DaemonService {
   func run() async throws {
     // Sockets and files are this user's alone unless opened up on purpose.
     umask(0o077)
-    raiseDescriptorLimit()
     // What `mlos run` starts is for that user alone, root too.
     let isSystemService = geteuid() == 0 && settings.socket.hasPrefix("/run/") && !isEphemeral
     let claim = try claimed { () throws(SocketClaim.Refusal) in
@@ -101,6 +100,7 @@ struct DaemonService {
       logger.notice("ended after waiting 5 s for open requests")
     }
     logger.notice("ended", metadata: ["pid": "\(getpid())"])
+    if isEphemeral { EmbeddedLog.remove(besideSocket: settings.socket) }
   }
 
   /// Warnings only: below, the library logs whole services, this process's environment included.
@@ -116,14 +116,6 @@ struct DaemonService {
 
   private func claimed<Value>(_ body: () throws(SocketClaim.Refusal) -> Value) throws(StartError) -> Value {
     do throws(SocketClaim.Refusal) { return try body() } catch { throw StartError(error.description) }
-  }
-
-  /// Three descriptors an agent: the soft limit of 1,024 would end at some 300 of them.
-  private func raiseDescriptorLimit() {
-    var limit = rlimit()
-    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
-    limit.rlim_cur = limit.rlim_max
-    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
   }
 }
 

@@ -2,8 +2,9 @@ import Glibc
 import Logging
 import Synchronization
 
-/// Where log lines go: standard error or a file that is opened again on `reopen` (after rotation). Lines are written whole; a full
-/// disk loses lines, not the daemon, and the loss is said when there is room again.
+/// Where log lines go: standard error or a file that is opened again on `reopen` (after rotation). Lines are written whole: of one
+/// that a full disk took in part, that part is taken back from a file, and the next line begins anew elsewhere. What is lost is
+/// lines, not the daemon, and the loss is said when there is room again.
 final class LogOutput: Sendable {
   enum Format: String { case json, text }
 
@@ -56,8 +57,17 @@ final class LogOutput: Sendable {
     let text = state.format == .json ? entry.json : entry.text
     let line = Array(((state.isTorn ? "\n" : "") + text).utf8)
     let count = Glibc.write(state.descriptor, line, line.count)
-    if count > 0 { state.isTorn = count < line.count }
+    if count > 0 { state.isTorn = count < line.count && !takeBack(count, from: state.descriptor) }
     return count == line.count
+  }
+
+  /// Cuts off what was written last. Only from a file that was opened here, where nobody has written since.
+  private static func takeBack(_ count: Int, from descriptor: Int32) -> Bool {
+    var status = stat()
+    guard descriptor != STDERR_FILENO, fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+      lseek(descriptor, 0, SEEK_CUR) == status.st_size
+    else { return false }
+    return ftruncate(descriptor, status.st_size - off_t(count)) == 0
   }
 }
 

@@ -38,6 +38,21 @@ import Testing
   }
 }
 
+extension RuntimePathsTests {
+  @Test(
+    "a relative file is named as one finds it from anywhere",
+    arguments: [
+      ("c/m.yaml", "/w", "/w/c/m.yaml"), ("./m.yaml", "/w", "/w/m.yaml"), ("../m.yaml", "/w", "/w/../m.yaml"),
+      ("m.yaml", "/", "/m.yaml"), ("/m.yaml", "/w", "/m.yaml"), ("m.yaml", "", "m.yaml"), ("m.yaml", "(unreachable)/w", "m.yaml"),
+    ]) func relative(given: String, folder: String, expected: String)
+  {
+    var paths = RuntimePaths(user: 1, environment: [:]) { _ in false }
+    paths.workingDirectory = folder
+    #expect(paths.chosenFile(option: given, environment: [:]).path == expected)
+    #expect(paths.chosenFile(option: nil, environment: ["MLOS_CONFIG": given]).path == expected)
+  }
+}
+
 @Suite struct ReferenceTests {
   static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 

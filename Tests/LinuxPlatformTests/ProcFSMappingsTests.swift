@@ -5,6 +5,27 @@ import Testing
 
 @testable import LinuxPlatform
 
+@Suite struct ModuleCountTests {
+  @Test func modulesAreCountedAsTheMappingsHaveThem() throws {
+    let proc = ProcFS()
+    let files = try proc.mappings(of: getpid()).compactMap { mapping -> FileReference? in
+      guard case .file(let file) = mapping.backing, mapping.permissions.contains(.execute) else { return nil }
+      return file
+    }
+    #expect(try proc.moduleCount(of: getpid()) == Set(files).count)
+    #expect(!files.isEmpty)
+  }
+
+  @Test(
+    arguments: [
+      (0, 0), (0xFE00, 0xFE_0000_0000), (0x0801, 0x8_0000_0001), (0x1000_0000_0801, 0x1008_0000_0001),
+      (0x10_0801, 0x8_0000_0101), (UInt64.max, UInt64.max),
+    ] as [(UInt64, UInt64)]
+  ) func devicesOfTheAgentAreWrittenAsInMaps(raw: UInt64, expected: UInt64) {
+    #expect(AgentSegment.device(raw) == expected)
+  }
+}
+
 @Suite struct ProcFSMappingsTests {
   static let figures = "Size:  8 kB\nRss:  4 kB\nPss:  2 kB\nShared_Clean: 3 kB\nReferenced: 4 kB\nAnonymous: 1 kB\nSwap: 5 kB\n"
 

@@ -32,6 +32,14 @@ final class FakeProc: ProcessInspecting {
     if let failure { throw failure }
     return mappings ?? []
   }
+  func moduleCount(of pid: Int32) throws(InspectionError) -> Int {
+    Set(
+      try mappings(of: pid).compactMap { mapping -> FileReference? in
+        guard case .file(let file) = mapping.backing, mapping.permissions.contains(.execute) else { return nil }
+        return file
+      }
+    ).count
+  }
   func totals(of pid: Int32) throws(InspectionError) -> MemoryUsage {
     let refused = state.withLock { state in
       state.measured.append(pid)
@@ -103,12 +111,12 @@ final class FakeSegment: SegmentReading {
       return (state.events.filter { $0.index >= index }, UInt64(state.events.count), lost)
     }
   }
-  func append(_ kind: AgentEvent.Kind, argument: Int64 = 0, module: UInt32? = nil, text: String = "") {
+  func append(_ kind: AgentEvent.Kind, argument: Int64 = 0, module: UInt32? = nil, text: String = "", isTextCut: Bool = false) {
     state.withLock {
       $0.events.append(
         AgentEvent(
           index: UInt64($0.events.count), time: 1, kind: kind, thread: 1, module: module, argument: argument,
-          text: Array(text.utf8)))
+          text: Array(text.utf8), isTextCut: isTextCut))
     }
   }
 }

@@ -1,17 +1,20 @@
 """The control API over its socket: what a client may get wrong, and what it gets for it."""
 
 import json
+import os
 import socket
 import sys
 
-from harness import LIMIT_S, MLOS, MLOSD, Case, run
+from harness import LIMIT_S, MLOS, MLOSD, Case, Supervisor, run
 
 
 class Requests(Case):
     def test_wrong_method_is_405_with_what_the_path_takes(self) -> None:
         watch = self.supervisor()
         for method, path, allowed in [
-            ("POST", "/api/v1/status", "GET"), ("DELETE", "/api/v1/processes/1/modules", "GET"), ("GET", "/api/v1/adopt", "POST"),
+            ("POST", "/api/v1/status", "GET, HEAD"), ("DELETE", "/api/v1/processes/1/modules", "GET, HEAD"),
+            ("GET", "/api/v1/adopt", "POST"), ("OPTIONS", "/api/v1/config", "GET, HEAD"),
+            ("PUT", "/api/v1/processes/1/heap", "GET, HEAD, POST"),
         ]:
             status, body = watch.request(method, path)
             self.assertEqual((status, body["error"]["code"]), (405, "method_not_allowed"), path)
@@ -23,7 +26,7 @@ class Requests(Case):
             head = b""
             while b"\r\n\r\n" not in head and (piece := connection.recv(65536)):
                 head += piece
-        self.assertIn(b"allow: get\r\n", head.lower())
+        self.assertIn(b"allow: get, head\r\n", head.lower())
 
     def test_unknown_and_repeated_parameters_are_422(self) -> None:
         watch = self.supervisor()
@@ -49,6 +52,49 @@ class Requests(Case):
     def test_a_path_that_is_none_is_404(self) -> None:
         status, body = self.supervisor().request("GET", "/api/v1/nothing")
         self.assertEqual((status, body["error"]["code"]), (404, "not_found"))
+        self.assertEqual(body["error"]["message"], "there is nothing at /api/v1/nothing")
+
+    def whole_answer(self, path: str, request: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Status, header fields and what follows up to the end of the connection, which the request asks for or earns."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(LIMIT_S)
+            connection.connect(path)
+            connection.sendall(request)
+            answer = b""
+            while piece := connection.recv(65536):
+                answer += piece
+        head, _, body = answer.partition(b"\r\n\r\n")
+        first, *fields = head.decode().split("\r\n")
+        return int(first.split()[1]), {k.lower(): v for k, v in (field.split(": ", 1) for field in fields)}, body
+
+    def test_head_is_answered_as_get_without_the_body(self) -> None:
+        watch = self.supervisor()
+        for path, status in [("/api/v1/config", 200), ("/healthz", 200), ("/api/v1/nothing", 404), ("/api/v1/adopt", 405)]:
+            with self.subTest(path):
+                answers = {}
+                for method in ("GET", "HEAD"):
+                    request = f"{method} {path} HTTP/1.1\r\nHost: mlos\r\nConnection: close\r\n\r\n".encode()
+                    answers[method] = self.whole_answer(watch.control, request)
+                self.assertEqual([answer[0] for answer in answers.values()], [status, status])
+                self.assertEqual(answers["HEAD"][2], b"")
+                self.assertEqual(answers["HEAD"][1]["content-type"], answers["GET"][1]["content-type"])
+                self.assertIn("x-request-id", answers["HEAD"][1])
+                if status != 405:
+                    self.assertEqual(answers["HEAD"][1]["content-length"], str(len(answers["GET"][2])))
+
+    def test_what_is_no_http_gets_an_error_with_a_body_too(self) -> None:
+        watch = self.supervisor()
+        for garbage in (b"\x00\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET /healthz HTTP/1.1\r\nContent-Length: x\r\n\r\n"):
+            with self.subTest(garbage):
+                status, fields, body = self.whole_answer(watch.control, garbage)
+                self.assertEqual((status, fields["content-length"]), (400, str(len(body))))
+                self.assertEqual(json.loads(body)["error"]["code"], "invalid_request")
+
+    def test_a_body_announced_as_too_large_is_refused_before_it_comes(self) -> None:
+        watch = self.supervisor()
+        request = b"POST /api/v1/adopt HTTP/1.1\r\nHost: mlos\r\nConnection: close\r\nContent-Length: 999999999\r\n\r\n"
+        status, _, body = self.whole_answer(watch.control, request)
+        self.assertEqual((status, json.loads(body)["error"]["code"]), (413, "too_large"))
 
 
 class Figures(Case):
@@ -78,6 +124,76 @@ class Figures(Case):
         program.go()
         self.assertEqual(program.line(), "second")
         self.assertNotIn("checkpoint", watch.row(program.pid)["command_line"])
+
+
+# Says a word and allocates until it is told to go on: the agent of an idle program does not look at what it has loaded.
+BUSY = """
+import ctypes, _ctypes, select
+def busy(word):
+ print(word, flush=True)
+ while not select.select([sys.stdin], [], [], 0)[0]: [bytearray(64) for _ in range(1000)]
+ sys.stdin.readline()
+"""
+
+
+class Modules(Case):
+    def loaded(self, watch: Supervisor, pid: int) -> list[dict]:
+        return [m for m in watch.get(f"/api/v1/processes/{pid}/modules")["modules"] if m["state"] == "loaded"]
+
+    def test_their_number_is_that_of_the_list(self) -> None:
+        watch = self.supervisor()
+        code = BUSY + "ctypes.CDLL('libresolv.so.2')\nbusy('ready')\n"
+        with_agent = self.program(watch.socket, code)
+        without = self.program(None, code, preload=False)
+        for program in (with_agent, without):
+            self.assertEqual(program.line(), "ready")
+        watch.wait_for(with_agent.pid)
+        watch.await_state(
+            "libresolv in the table", lambda: any("libresolv" in m["path"] and m["dlopen_count"]
+                                                  for m in self.loaded(watch, with_agent.pid)), with_agent.pid)
+        watch.mlos("adopt", str(without.pid))
+        numbers = {}
+        for program in (with_agent, without):
+            row = watch.row(program.pid)
+            numbers[program.pid] = len(self.loaded(watch, program.pid))
+            self.assertEqual(row["modules_loaded"], numbers[program.pid], row["source"])
+        self.assertEqual(watch.get("/api/v1/status")["modules"], sum(numbers.values()))
+
+    def test_an_unloaded_one_is_described_as_when_it_was_loaded(self) -> None:
+        watch = self.supervisor()
+        # Unloaded in the end whatever Python's ctypes holds.
+        program = self.program(
+            watch.socket, BUSY + "lib = ctypes.CDLL('libresolv.so.2')\nbusy('loaded')\n"
+            "_ctypes.dlclose(lib._handle)\nbusy('closed')\n")
+        self.assertEqual(program.line(), "loaded")
+        watch.wait_for(program.pid)
+
+        def row(state: str) -> dict | None:
+            rows = watch.get(f"/api/v1/processes/{program.pid}/modules")["modules"]
+            found = [m for m in rows if "libresolv" in m["path"] and m["state"] == state]
+            return found[0] if found and found[0]["dlopen_count"] else None
+
+        before = watch.await_state("libresolv loaded", lambda: row("loaded"), program.pid)
+        program.go()
+        self.assertEqual(program.line(), "closed")
+        after = watch.await_state("libresolv unloaded", lambda: row("unloaded"), program.pid)
+        same = ("path", "device", "inode", "soname", "build_id", "package", "pinned_by")
+        self.assertEqual([after[name] for name in same], [before[name] for name in same])
+        status = os.stat(before["path"])
+        self.assertEqual(before["inode"], status.st_ino)
+        devices = {m["device"] for m in self.loaded(watch, program.pid)}
+        self.assertIn(after["device"], devices)
+
+    def test_a_name_longer_than_an_event_has_room_for_is_marked(self) -> None:
+        watch = self.supervisor()
+        long = "/nowhere/" + "x" * 100 + ".so"
+        program = self.program(
+            watch.socket, f"import ctypes\nfor name in ('/nowhere/short.so', '{long}'):\n try: ctypes.CDLL(name)\n"
+            " except OSError: pass\ncheckpoint('ready')\n")
+        self.assertEqual(program.line(), "ready")
+        watch.wait_for(program.pid)
+        self.assertTrue(watch.await_event(program.pid, "dlopen", long[:72])["subject_is_cut"])
+        self.assertFalse(watch.await_event(program.pid, "dlopen", "/nowhere/short.so")["subject_is_cut"])
 
 
 class Reports(Case):

@@ -51,10 +51,33 @@ class Connections(Case):
         self.assertLessEqual(log.count("agent refused"), 60)
         self.assertEqual(log.count("counted, not logged"), 1)
 
-    def test_the_largest_claims_are_shown(self) -> None:
-        self.connected(raw.header(b_in=2**64 - 1, b_alloc=2**64 - 1))
+    def test_claims_that_cannot_be_are_not_shown(self) -> None:
+        self.connected(raw.header(b_in=2**61, b_alloc=2**64 - 1, state=0xFFFF0001))
+        self.assertEqual(self.watch.row(os.getpid())["agent_state"], "invalid")
+        self.connected(raw.header(b_in=2**61, b_alloc=2**64 - 1))
+        row = self.watch.row(os.getpid())
+        for name in ("live_heap_bytes", "allocations", "frees", "allocations_per_second", "allocated_bytes_per_second"):
+            self.assertIsNone(row[name], name)
+        status = self.watch.get("/api/v1/status")
+        self.assertIsNone(status["live_heap_bytes"])
+        self.assertEqual(status["counters"]["segments_lying"], 2)
         for command in ("ps", "status"):
-            self.assertIn("16.0 EiB", self.watch.mlos(command).stdout)
+            self.assertNotIn("EiB", self.watch.mlos(command).stdout)
+
+    def test_one_overwritten_segment_does_not_spoil_the_counters_for_all(self) -> None:
+        descriptor = raw.segment(raw.header())
+        with raw.connect(self.watch.socket) as connection:
+            raw.send(connection, raw.hello(), [descriptor])
+            self.assertEqual(raw.answer(connection), "welcome")
+            os.pwrite(descriptor, b"\xff" * 8, 184)
+            os.pwrite(descriptor, (1 << 60).to_bytes(8, "little"), 192)
+            for path in ("status", "processes", f"processes/{os.getpid()}/modules", "status"):
+                self.watch.get(f"/api/v1/{path}")
+        os.close(descriptor)
+        self.watch.await_event(os.getpid(), "detached")
+        counters = self.watch.get("/api/v1/status")["counters"]
+        self.assertEqual([counters[name] for name in ("events_dropped", "modules_dropped", "segments_lying")], [0, 0, 1])
+        self.assertEqual(self.watch.log.read_text().count("a segment tells what cannot be"), 1)
 
     def test_paths_that_overlap_take_no_more_than_there_is(self) -> None:
         content = raw.header(count=raw.MODULES)

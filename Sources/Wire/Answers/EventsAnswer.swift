@@ -27,13 +27,15 @@ public struct EventRow: Codable, Sendable, Hashable {
   public var thread: Known<Int32>
   /// Path of the module, name asked for, program executed; null where the kind has none.
   public var subject: Known<String>
+  /// It has as many bytes as an agent's event has room for: the rest may be missing.
+  public var subjectIsCut: Bool
   public var package: Known<String>
   /// In words: why, how many, which child.
   public var detail: Known<String>
 
   public init(
     sequence: UInt64, at: Double, pid: Int32, processName: String, kind: String, thread: Known<Int32>,
-    subject: Known<String>, package: Known<String>, detail: Known<String>
+    subject: Known<String>, package: Known<String>, detail: Known<String>, subjectIsCut: Bool = false
   ) {
     self.sequence = sequence
     self.at = at
@@ -42,6 +44,7 @@ public struct EventRow: Codable, Sendable, Hashable {
     self.kind = kind
     self.thread = thread
     self.subject = subject
+    self.subjectIsCut = subjectIsCut
     self.package = package
     self.detail = detail
   }

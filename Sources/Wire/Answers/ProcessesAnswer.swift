@@ -20,7 +20,7 @@ public struct ProcessRow: Codable, Sendable, Hashable {
   public var commandLine: String
   /// `agent`: reports through shared memory. `adopted`: /proc alone.
   public var source: String
-  /// `active`, `loader-only`, `inert`, `starting`; null without an agent.
+  /// `active`, `loader-only`, `inert`, `starting`, `invalid`; null without an agent.
   public var agentState: Known<String>
   public var agentReason: Known<String>
   public var allocator: Known<String>

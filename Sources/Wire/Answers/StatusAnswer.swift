@@ -25,8 +25,12 @@ public struct StatusAnswer: Codable, Sendable, Hashable {
   public struct Counters: Codable, Sendable, Hashable {
     public var sessionsAccepted: UInt64 = 0
     public var sessionsRefused: UInt64 = 0
+    /// Of these, for want of descriptors of the supervisor's own.
+    public var sessionsWithoutDescriptor: UInt64 = 0
     public var framesRefused: UInt64 = 0
     public var segmentsRefused: UInt64 = 0
+    /// Segments that told what cannot be.
+    public var segmentsLying: UInt64 = 0
     public var eventsDropped: UInt64 = 0
     public var modulesDropped: UInt64 = 0
     public var unreadableProcesses: UInt64 = 0
