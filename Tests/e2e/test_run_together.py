@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import unittest
@@ -22,7 +24,24 @@ sys.stdin.readline()
 """
 
 
-class Together(Case):
+class RunCase(Case):
+    def setUp(self) -> None:
+        super().setUp()
+        self.addCleanup(self.end_supervisors)
+
+    def end_supervisors(self) -> None:
+        """Those of programs that were over before they were seen wait for another for a while."""
+        for lock in self.folder.glob("*/mlosd.lock"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
+                pid = int(lock.read_text())
+                if pid == os.getpid():
+                    continue
+                with waiting.pidfd_of(pid) as descriptor:
+                    signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+                    self.assertTrue(waiting.readable([descriptor], LIMIT_S), "the supervisor ends")
+
+
+class Together(RunCase):
     def setUp(self) -> None:
         super().setUp()
         self.place = self.folder / "run"
@@ -123,7 +142,7 @@ class Together(Case):
             self.assertEqual(errors.count(b"levle"), 1, errors)
 
 
-class RelativeConfiguration(Case):
+class RelativeConfiguration(RunCase):
     def test_named_by_the_environment(self) -> None:
         (self.folder / "mine.yaml").write_text("log.format: text\n")
         done = run(
