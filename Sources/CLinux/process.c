@@ -3,7 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -93,6 +97,76 @@ int mlos_linux_spawn_detached(const char *path, char *const *argv, char *const *
   }
   close(failure[0]);
   return count == sizeof error ? error : 0;
+}
+
+struct lock_wait {
+  int lock, told, error;
+};
+
+/* flock(2) knows no time limit and poll(2) no locks: a thread waits for the one, its caller for a pipe. */
+static void *await_lock(void *context) {
+  struct lock_wait *wait = context;
+  int result;
+  do
+    result = flock(wait->lock, LOCK_EX);
+  while (result != 0 && errno == EINTR);
+  wait->error = result == 0 ? 0 : errno;
+  ssize_t written = write(wait->told, "", 1);
+  (void)written;
+  return NULL;
+}
+
+int mlos_linux_lock_within(int fd, int milliseconds) {
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+    return 0;
+  if (errno != EWOULDBLOCK && errno != EINTR)
+    return errno;
+  int told[2];
+  if (pipe2(told, O_CLOEXEC) != 0)
+    return errno;
+  struct lock_wait *wait = malloc(sizeof *wait);
+  int error = wait == NULL ? ENOMEM : 0;
+  if (error == 0) {
+    /* The same open file description, and so the same lock, whatever the caller does to fd. */
+    *wait = (struct lock_wait){.lock = fcntl(fd, F_DUPFD_CLOEXEC, 3), .told = told[1]};
+    error = wait->lock < 0 ? errno : 0;
+  }
+  pthread_t thread;
+  if (error == 0)
+    error = pthread_create(&thread, NULL, await_lock, wait);
+  if (error == 0) {
+    struct pollfd state = {.fd = told[0], .events = POLLIN};
+    int ready;
+    do
+      ready = poll(&state, 1, milliseconds);
+    while (ready < 0 && errno == EINTR);
+    if (ready <= 0) {
+      /* The pipe stays whole: the thread may write yet. */
+      pthread_detach(thread);
+      return ETIMEDOUT;
+    }
+    pthread_join(thread, NULL);
+    error = wait->error;
+  }
+  if (wait != NULL && wait->lock >= 0)
+    close(wait->lock);
+  free(wait);
+  close(told[0]);
+  close(told[1]);
+  return error;
+}
+
+int mlos_linux_open_standard_descriptors(void) {
+  int closed = 0;
+  for (int fd = 0; fd <= 2; fd++) {
+    if (fcntl(fd, F_GETFD) >= 0)
+      continue;
+    /* The lowest free number: this one, for those below are open. */
+    if (open("/dev/null", O_RDWR | O_CLOEXEC) != fd)
+      return -1;
+    closed |= 1 << fd;
+  }
+  return closed;
 }
 
 #pragma GCC visibility pop

@@ -40,9 +40,15 @@ public enum SocketCheck {
   /// is about to execute another one. Blocks no longer than connect(2) on a local socket does.
   ///
   /// - Returns: Nil when a supervisor can be reached.
-  public static func probe(path: String) -> ClientError? {
+  public static func probe(path: String) -> ClientError? { connect(path: path, type: SOCK_STREAM) }
+
+  /// As `probe`, for the agents' socket, without taking a place there: the kernel answers EPROTOTYPE to a connection of another
+  /// type, and only where a live socket is bound (unix(7)).
+  public static func probeAgents(path: String) -> ClientError? { connect(path: path, type: SOCK_DGRAM) }
+
+  private static func connect(path: String, type: __socket_type) -> ClientError? {
     if let error = check(path: path) { return error }
-    let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
+    let descriptor = socket(AF_UNIX, Int32(type.rawValue) | Int32(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
     guard descriptor >= 0 else { return .notReachable(socket: path, reason: reason(errno: errno)) }
     defer { close(descriptor) }
     var address = sockaddr_un()
@@ -50,10 +56,11 @@ public enum SocketCheck {
     withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
     let result = withUnsafePointer(to: &address) { pointer in
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+        Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
       }
     }
     // EAGAIN: somebody listens, with a full queue.
-    return result == 0 || errno == EAGAIN ? nil : .notReachable(socket: path, reason: reason(errno: errno))
+    let isThere = result == 0 || errno == EAGAIN || (errno == EPROTOTYPE && type != SOCK_STREAM)
+    return isThere ? nil : .notReachable(socket: path, reason: reason(errno: errno))
   }
 }

@@ -6,12 +6,15 @@ import Model
 public struct HostInspector: Sendable {
   let root: String
   let procRoot: String
+  let socketDirectory: String
   var probes = HostProbes.live
 
   /// - Parameters:
   ///   - root: `/`; tests give a tree of their own with sys, run and var below.
   ///   - procRoot: Where procfs is mounted.
-  public init(root: String = "/", procRoot: String = "/proc") {
+  ///   - socketDirectory: Where the supervisor's sockets are, or will be when it starts.
+  public init(root: String = "/", procRoot: String = "/proc", socketDirectory: String = "/run/mlos") {
+    self.socketDirectory = socketDirectory
     self.root = root.hasSuffix("/") ? String(root.dropLast()) : root
     self.procRoot = procRoot
   }
@@ -111,18 +114,21 @@ extension HostInspector {
 
   func runtimeDirectory() -> Finding {
     let user = probes.user()
-    let base = user == 0 ? "\(root)/run" : getenv("XDG_RUNTIME_DIR").map { String(cString: $0) } ?? "\(root)/run/user/\(user)"
-    let directory = "\(base)/mlos"
+    let directory = socketDirectory
     var status = stat()
     let subject = "Runtime directory"
     if lstat(directory, &status) == 0 {
-      let isOurs = status.st_mode & S_IFMT == S_IFDIR && status.st_uid == user && status.st_mode & 0o022 == 0
+      // As the supervisor itself judges it: others may write there only with the sticky bit, as in /tmp.
+      let isSafe =
+        status.st_mode & S_IFMT == S_IFDIR && (status.st_uid == user || status.st_uid == 0)
+        && (status.st_mode & 0o022 == 0 || status.st_mode & S_ISVTX != 0)
       return Finding(
-        id: "runtime-directory", subject: subject, verdict: isOurs ? .works : .limited,
+        id: "runtime-directory", subject: subject, verdict: isSafe ? .works : .limited,
         found: "\(directory), owner \(status.st_uid), mode \(String(status.st_mode & 0o7777, radix: 8))",
-        consequence: isOurs ? nil : "others could put a socket of theirs there: it is not used",
-        remedy: isOurs ? nil : "remove \(directory), or: chown \(user) \(directory); chmod go-w \(directory)")
+        consequence: isSafe ? nil : "others could put a socket of theirs there: it is not used",
+        remedy: isSafe ? nil : "remove \(directory), or: chown \(user) \(directory); chmod go-w \(directory)")
     }
+    let base = directory.lastIndex(of: "/").map { $0 == directory.startIndex ? "/" : String(directory[..<$0]) } ?? "."
     let canMake = access(base, W_OK | X_OK) == 0
     return Finding(
       id: "runtime-directory", subject: subject, verdict: canMake ? .works : .limited,

@@ -22,10 +22,13 @@ struct ConnectionOptions: ParsableArguments {
   func settings(environment: [String: String] = ProcessInfo.processInfo.environment) throws -> Settings {
     let paths = RuntimePaths.current(environment: environment)
     let file = paths.chosenFile(option: config.map(absolutePath), environment: environment)
+    for (option, value) in [("--socket", socket), ("--config", config)] where value == "" {
+      throw Failure(status: .usage, message: "\(option) is empty")
+    }
     let overrides = socket.map { [SettingOverride(key: "socket", value: absolutePath($0), option: "--socket")] } ?? []
     do throws(ConfigErrors) {
       return try Settings.load(
-        file: file.path, required: file.isRequired, environment: environment, overrides: overrides, paths: paths)
+        file: absolutePath(file.path), required: file.isRequired, environment: environment, overrides: overrides, paths: paths)
     } catch {
       throw Failure(error)
     }
@@ -66,7 +69,10 @@ struct OrderingOptions: ParsableArguments {
   @Option(name: .long, help: ArgumentHelp("Show the first N rows only; the totals are over all.", valueName: "n"))
   var limit: Int?
 
-  func validate() throws {
+  func validate() throws { try Self.check(limit) }
+
+  /// One rule for all commands.
+  static func check(_ limit: Int?) throws {
     if let limit, limit < 1 { throw ValidationError("--limit must be at least 1, not \(limit)") }
   }
 
@@ -89,12 +95,19 @@ struct ProcessArgument: ExpressibleByArgument {
   }
 
   /// Processes this user can see that have the agent mapped.
-  static var completion: CompletionKind { .custom { _, _, _ in WatchedProcesses.identifiers().map(String.init) } }
+  static var completion: CompletionKind { .custom { _, _, _ in WatchedProcesses.identifiers(withAgent: true).map(String.init) } }
+
+  /// Those whose memory this user can look into, and that have not.
+  static var adoptable: CompletionKind { .custom { _, _, _ in WatchedProcesses.identifiers(withAgent: false).map(String.init) } }
 }
 
 /// Relative to the current directory.
-func absolutePath(_ path: String) -> String {
-  guard !path.hasPrefix("/"), let directory = getcwd(nil, 0) else { return path }
+func absolutePath(_ path: String) -> String { String(decoding: absolutePath(Array(path.utf8)), as: UTF8.self) }
+
+/// The same for a path that need not be UTF-8. The empty one stays what it is.
+func absolutePath(_ path: [UInt8]) -> [UInt8] {
+  let slash = UInt8(ascii: "/")
+  guard let first = path.first, first != slash, let directory = getcwd(nil, 0) else { return path }
   defer { free(directory) }
-  return "\(String(cString: directory))/\(path)"
+  return UnsafeRawBufferPointer(start: directory, count: strlen(directory)) + [slash] + path
 }

@@ -17,10 +17,10 @@ enum ExitStatus: Int32, CaseIterable {
 
   var meaning: String {
     switch self {
-    case .notFound: "what was asked about is not there; `doctor --strict` found something missing"
+    case .notFound: "what was asked about is not there; `doctor --strict` found something missing; heap: nothing was sampled"
     case .unreachable: "no supervisor is reachable, or it did not answer in time"
     case .refused: "permission denied by the system, or refused by the supervisor"
-    case .broken: "the supervisor failed or its answer makes no sense"
+    case .broken: "the supervisor failed or its answer makes no sense; standard output is closed or cannot be written"
     case .usage: "the command line is wrong"
     case .configuration: "the configuration is wrong"
     case .cannotRun: "run: MLOS itself could not get ready"

@@ -1,13 +1,18 @@
+import CLinux
 import Glibc
 
 /// Standard output and standard error, unbuffered: what was printed is out, even if the next thing is a signal.
 enum Output {
+  /// Whether the command was started without a standard output. Written once, first thing in the process.
+  nonisolated(unsafe) static var isClosed = false
+
   /// A pipe that nobody reads any more ends the command without a word, as `mlos ps | head -1` wants it.
   static func print(_ lines: [String]) {
     write(lines.map { $0 + "\n" }.joined())
   }
 
   static func write(_ text: String) {
+    refuseWhenClosed()
     switch writeAll(text, to: STDOUT_FILENO) {
     case 0: return
     case EPIPE: exit(0)
@@ -25,10 +30,23 @@ enum Output {
   static func note(_ message: String) { _ = writeAll("      \(message)\n", to: STDERR_FILENO) }
 
   /// A line on standard error that the next one takes the place of; empty to take it away.
-  static func progress(_ text: String) { _ = writeAll("\r\u{1B}[K\(text)", to: STDERR_FILENO) }
+  static func progress(_ text: String) {
+    let columns = Int(mlos_linux_terminal_columns(STDERR_FILENO))
+    // Where it would go on in a second line, that one would stay.
+    let shown = columns > 0 ? DisplayWidth.cut(text, to: columns - 1, keepingEnd: false) : text
+    _ = writeAll("\r\u{1B}[K\(shown)", to: STDERR_FILENO)
+  }
 
-  /// Ignores SIGPIPE, so that a closed pipe is an error number. Not for `run`: the program would inherit it.
-  static func prepare() { signal(SIGPIPE, SIG_IGN) }
+  /// Ignores SIGPIPE, so that a closed pipe is an error number. Not for `run`: the program would inherit it. Ends a command whose
+  /// output cannot go anywhere before it does anything.
+  static func prepare() {
+    signal(SIGPIPE, SIG_IGN)
+    refuseWhenClosed()
+  }
+
+  private static func refuseWhenClosed() {
+    if isClosed { Failure(status: .broken, message: "cannot write: standard output is closed").exit() }
+  }
 
   /// Ends the command without a word as soon as nobody reads standard output any more, also while it waits for something
   /// to print.

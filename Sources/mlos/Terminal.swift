@@ -20,8 +20,28 @@ struct Terminal: Equatable {
 
   /// A line below a table, on several lines where the terminal is too narrow for it.
   func footnote(_ text: String, _ emphasis: Emphasis = .faint) -> [String] {
-    let lines = columns.map { DisplayWidth.wrapped(text, to: $0) } ?? [text]
-    return lines.map { emphasis.applied(to: $0, self) }
+    wrapped(text, indent: 2).map { emphasis.applied(to: $0, self) }
+  }
+
+  /// The text in as many lines as it takes, those after the first indented.
+  func wrapped(_ text: String, indent: Int) -> [String] {
+    columns.map { DisplayWidth.wrapped(text, to: $0, indent: indent) } ?? [text]
+  }
+
+  /// Pieces of one line, cut at its end where the terminal is too narrow for all.
+  func line(_ pieces: [(text: String, emphasis: Emphasis)]) -> String {
+    let isWhole = columns.map { columns in pieces.reduce(0) { $0 + DisplayWidth.of($1.text) } <= columns } ?? true
+    var left = isWhole ? Int.max : columns ?? .max
+    var line = ""
+    for (text, emphasis) in pieces where left > 0 {
+      let width = DisplayWidth.of(text)
+      // "…" needs a column: a piece that ends at the last one is cut too when another follows.
+      let shown = isWhole || width < left ? text : DisplayWidth.cut(text + "…", to: left, keepingEnd: false)
+      line += emphasis.applied(to: shown, self)
+      left -= isWhole ? 0 : DisplayWidth.of(shown)
+      if !isWhole, width >= DisplayWidth.of(shown), shown != text { break }
+    }
+    return line
   }
 
   /// Of this process.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CLinux
 import Dispatch
 import Glibc
 
@@ -6,6 +7,12 @@ import Glibc
 /// main would move to a thread with a mask of its own. So the command is parsed here, and only those that wait for answers
 /// leave this thread.
 func start() {
+  // Before anything opens a descriptor: it would become a standard stream.
+  let closed = mlos_linux_open_standard_descriptors()
+  guard closed >= 0 else {
+    Failure(status: .cannotRun, message: "a standard stream is closed, and /dev/null cannot be opened").exit()
+  }
+  Output.isClosed = closed & (1 << STDOUT_FILENO) != 0
   guard CommandLine.arguments.dropFirst().first != "---completion" else {
     Task { await CommandLineInterface.main() }
     dispatchMain()

@@ -95,3 +95,33 @@ struct InstalledCommand {
       output: String(decoding: text, as: UTF8.self), errors: String(decoding: complaints, as: UTF8.self))
   }
 }
+
+/// A supervisor's socket for agents that nobody serves.
+final class AgentsSocket {
+  private let descriptor: Int32
+
+  init(path: String) throws {
+    descriptor = socket(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+    let result = withUnsafePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+      }
+    }
+    guard result == 0, listen(descriptor, 8) == 0 else { throw CocoaError(.fileWriteUnknown) }
+  }
+
+  /// How many wait to be accepted.
+  var connections: Int {
+    var count = 0
+    while case let connection = accept(descriptor, nil, nil), connection >= 0 {
+      Glibc.close(connection)
+      count += 1
+    }
+    return count
+  }
+
+  func close() { Glibc.close(descriptor) }
+}

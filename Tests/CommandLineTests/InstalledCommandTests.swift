@@ -80,7 +80,10 @@ import Wire
     defer { command.remove() }
     let server = try await ScriptedServer([])
     let socket = URL(filePath: server.path).deletingLastPathComponent().appending(path: "agent.sock").path(percentEncoded: false)
+    let agents = try AgentsSocket(path: socket)
     #expect(try command.run("run", "--socket", socket, "--agent", Self.library, "true").status == 0)
+    #expect(agents.connections == 0)
+    agents.close()
     try await server.stop()
     #expect(try command.run("run", "--no-embedded", "--socket", socket, "--agent", Self.library, "true").status == 0)
   }
@@ -115,6 +118,8 @@ import Wire
     defer { command.remove() }
     #expect(try command.run("ps", "--socket", command.socket).status == 3)
     #expect(try command.run("ps", "--socket", "relative/agent.sock").status == 3)
+    #expect(try command.run("ps", "--socket", "").status == 64)
+    #expect(try command.run("events", "--limit", "0").status == 64)
     #expect(try command.run("ps", environment: ["MLOS_SOCKET": "relative"]).status == 78)
     #expect(try command.run("ps", "--sort", "colour").status == 64)
     #expect(try command.run("modules", "0").status == 64)

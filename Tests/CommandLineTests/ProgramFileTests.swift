@@ -99,14 +99,19 @@ import Testing
       (.dynamic(interpreter: "/lib64/ld-linux-x86-64.so.2"), false, nil),
       (.dynamic(interpreter: "/lib64/ld-linux-x86-64.so.2"), true, .changesUser),
       (.dynamic(interpreter: "/lib/ld-musl-x86_64.so.1"), false, .musl), (.foreign, false, .foreign),
-      (.other, false, .unknownFormat), (.script(interpreter: "/musl"), true, .musl), (.script(interpreter: "/glibc"), true, nil),
+      (.other, false, nil), (.other, true, nil), (.script(interpreter: "/text"), false, nil),
+      (.script(interpreter: "/musl"), true, .musl), (.script(interpreter: "/glibc"), true, nil),
       (.script(interpreter: "/script"), false, nil),
     ] as [(ProgramFile, Bool, WatchObstacle?)])
   func obstacles(file: ProgramFile, changesUser: Bool, expected: WatchObstacle?) {
     let interpreters: [String: ProgramFile] = [
       "/musl": .dynamic(interpreter: "/lib/ld-musl-x86_64.so.1"), "/glibc": .dynamic(interpreter: "/lib/ld-linux.so.2"),
-      "/script": .script(interpreter: "/musl"),
+      "/script": .script(interpreter: "/musl"), "/bin/sh": .dynamic(interpreter: "/lib/ld-linux.so.2"),
     ]
     #expect(WatchObstacle.judge(file, changesUser: changesUser) { interpreters[$0] ?? .other } == expected)
+  }
+
+  @Test("a text without an interpreter is the shell's") func shell() {
+    #expect(WatchObstacle.judge(.other, changesUser: false) { $0 == "/bin/sh" ? .staticallyLinked : .other } == .staticallyLinked)
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Client
 import Testing
 
 @testable import mlos
@@ -119,6 +120,41 @@ import Testing
       EmbeddedSupervisor.candidates(executable: "/opt/bin/mlos", path: "/a:rel::/b").prefix(5)
         == ["/opt/bin/mlosd", "/opt/bin/../sbin/mlosd", "/opt/bin/../libexec/mlos/mlosd", "/a/mlosd", "/b/mlosd"])
   }
+
+  @Test("a file of settings named by the environment is found from the supervisor's directory too") func configuration() {
+    func environment(_ value: String) -> [[UInt8]] {
+      EmbeddedSupervisor.environment([Array("MLOS_CONFIG=\(value)".utf8)], preload: nil)
+    }
+    #expect(environment("/etc/x.yaml") == [Array("MLOS_CONFIG=/etc/x.yaml".utf8)])
+    #expect(environment("") == [Array("MLOS_CONFIG=".utf8)])
+    #expect(environment("x.yaml") == [Array("MLOS_CONFIG=\(FileManager.default.currentDirectoryPath)/x.yaml".utf8)])
+    #expect(EmbeddedSupervisor.environment([], preload: nil) == [])
+  }
+
+  static let missing = ClientError.notReachable(socket: "s", reason: .noSocket)
+  static let refused = ClientError.notReachable(socket: "s", reason: .refused)
+  static let forbidden = ClientError.notReachable(socket: "s", reason: .permission)
+  static let foreign = ClientError.untrusted(socket: "s", owner: 1)
+
+  @Test(
+    "the agents' socket decides whether there is a supervisor, the control socket only where it may be opened",
+    arguments: [
+      (nil, nil, .ready), (nil, forbidden, .ready), (nil, missing, .changing), (nil, refused, .changing),
+      (missing, nil, .absent), (refused, nil, .absent), (forbidden, nil, .unusable(forbidden)),
+      (foreign, nil, .unusable(foreign)),
+      (nil, foreign, .unusable(foreign)),
+    ] as [(ClientError?, ClientError?, SupervisorPresence)])
+  func presence(agents: ClientError?, control: ClientError?, expected: SupervisorPresence) {
+    #expect(SupervisorPresence.judge(agents: agents) { control } == expected)
+  }
+
+  @Test(
+    "the last words of a supervisor are its own",
+    arguments: [
+      ("", []), ("{\"level\":\"notice\"}\nmlosd: no\n{\"message\":\"ended\"}\n", ["mlosd: no"]),
+      ("Fatal error\n", ["Fatal error"]), ("1\n2\n3\n4\n5\n6\n", ["2", "3", "4", "5", "6"]),
+    ])
+  func lastWords(added: String, expected: [String]) { #expect(EmbeddedSupervisor.lastWords(added) == expected) }
 
   @Test("the byte is ready, the end of the pipe is failure, nothing is overdue") func readiness() {
     func outcome(_ bytes: [UInt8], closing: Bool, patience: Duration = .seconds(60)) -> EmbeddedSupervisor.Readiness {

@@ -34,9 +34,39 @@ func terminal(_ columns: Int) -> Terminal { Terminal(isTerminal: true, measured:
     "wrapping",
     arguments: [
       ("one two three", 20, ["one two three"]), ("one two three", 8, ["one two", "  three"]),
-      ("日本 語", 5, ["日本", "  語"]), ("a verylongword", 6, ["a", "  ver…"]), ("a b", 0, ["a b"]), ("", 5, [""]),
+      ("key    two three", 12, ["key    two", "  three"]), ("  one two", 6, ["  one", "  two"]),
+      ("日本 語", 5, ["日本", "  語"]), ("a verylongword", 6, ["a", "  very", "  long", "  word"]), ("a b", 0, ["a b"]), ("", 5, [""]),
     ])
   func wrap(text: String, width: Int, expected: [String]) { #expect(DisplayWidth.wrapped(text, to: width) == expected) }
+
+  @Test("wrapping loses nothing and keeps to the width, however narrow", arguments: 1...40)
+  func wrapsEverything(width: Int) {
+    let text = "  do: fallocate -l 4G /swapfile && chmod 600 日本語/very/long/path && mkswap"
+    for indent in [0, 2, 9] {
+      let lines = DisplayWidth.wrapped(text, to: width, indent: indent)
+      #expect(lines.allSatisfy { DisplayWidth.of($0) <= max(width, 2) })
+      #expect(lines.joined().filter { $0 != " " } == text.filter { $0 != " " })
+    }
+  }
+
+  @Test(
+    "a line of pieces is cut as a whole",
+    arguments: [
+      (9, ["abc", "  ", "defg"], "abc  defg"), (8, ["abc", "  ", "defg"], "abc  de…"), (5, ["abc", "  ", "defg"], "abc …"),
+      (3, ["abc", "  ", "defg"], "ab…"), (1, ["abc"], "…"), (3, ["abc"], "abc"), (4, ["日本", "語"], "日…"),
+    ])
+  func pieces(columns: Int, texts: [String], expected: String) {
+    #expect(terminal(columns).line(texts.map { ($0, .plain) }) == expected)
+  }
+
+  @Test("the column sorted by stays") func sortedColumn() {
+    var table = Self.table
+    #expect(!table.lines(terminal(20))[0].contains("PATH"))
+    table.columns[3] = table.columns[3].sorted(true)
+    let lines = table.lines(terminal(20))
+    #expect(lines[0].hasSuffix("PATH"))
+    #expect(lines.allSatisfy { DisplayWidth.of($0) <= 20 })
+  }
 
   @Test("no line of a listing is wider than a narrow terminal", arguments: [20, 40, 60, 80])
   func footnotes(columns: Int) {

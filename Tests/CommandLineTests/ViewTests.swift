@@ -84,6 +84,50 @@ import Wire
       ])
   }
 
+  @Test("no view is wider than the terminal", arguments: [20, 40, 60, 80, 132]) func widths(columns: Int) throws {
+    let narrow = terminal(columns)
+    let events: EventsAnswer = try Self.fixture("events")
+    let finding = Finding(
+      id: "swap", subject: "swap", verdict: .limited, found: "none, no zram either", consequence: "page-out is impossible",
+      remedy: "fallocate -l 4G /swapfile && chmod 600 /swapfile && mkswap /swapfile && swapon /swapfile")
+    var lines = [EventLine.text(events.events[0], narrow, clock: EventLine.localTime)]
+    lines += DoctorView(findings: [finding]).lines(narrow)
+    lines += StatusView(answer: try Self.fixture("status")).lines(narrow)
+    lines += ConfigView(answer: try Self.fixture("config"), showsOrigin: true).lines(narrow)
+    lines += HeapView(answer: try Self.fixture("heap")).lines(narrow)
+    lines += ProcessesView(answer: ProcessesAnswer(takenAt: 0, processes: [])).lines(narrow)
+    for order in ProcessOrder.allCases {
+      lines += ProcessesView(answer: try Self.fixture("processes"), order: order).lines(narrow)
+    }
+    for order in MemoryOrder.allCases {
+      lines += ModulesView(answer: try Self.fixture("modules"), order: order).lines(narrow)
+      lines += PackagesView(answer: try Self.fixture("packages"), pid: 4711, order: order).lines(narrow)
+    }
+    #expect(lines.filter { DisplayWidth.of($0) > columns } == [])
+    // What is wrapped is all there.
+    let told = DoctorView(findings: [finding]).lines(narrow).joined().filter { $0 != " " }
+    #expect(told.contains("mkswap/swapfile&&swapon/swapfile"))
+  }
+
+  @Test("a profile without a sample says why") func emptyProfile() throws {
+    var answer: HeapAnswer = try Self.fixture("heap")
+    #expect(HeapView(answer: answer).emptiness == nil)
+    answer.sampling.samples = 0
+    answer.stacks = []
+    answer.pid = 7
+    answer.name = "idle"
+    answer.seconds = 2
+    answer.exact.allocatedBytes = Known(0)
+    #expect(HeapView(answer: answer).emptiness == "process 7 (idle) allocated nothing within 2.0 s")
+    answer.exact.allocatedBytes = Known(100)
+    #expect(HeapView(answer: answer).emptiness?.contains("it allocated 100 B, and one allocation every") == true)
+    answer.exact.allocatedBytes = Known(nil)
+    #expect(HeapView(answer: answer).emptiness == "nothing was sampled in process 7 (idle) within 2.0 s")
+    answer.seconds = 0
+    answer.reason = Known("it waits")
+    #expect(HeapView(answer: answer).emptiness == "nothing was measured in process 7 (idle): it waits")
+  }
+
   @Test("doctor") func doctor() throws {
     let view = DoctorView(findings: [
       Finding(id: "psi", subject: "pressure", verdict: .works, found: "yes"),

@@ -45,6 +45,24 @@ import Testing
     #expect(finding.found.contains(found), "\(finding.found)")
   }
 
+  @Test("The supervisor's directory is judged as the supervisor judges it")
+  func socketDirectory() throws {
+    func finding(_ directory: String) throws -> Finding {
+      let inspector = HostInspector(root: tree.path, procRoot: "\(tree.path)/proc", socketDirectory: directory)
+      return try #require(inspector.findings().first { $0.id == "runtime-directory" })
+    }
+    tree.write("sockets/agent.sock", "")
+    let directory = "\(tree.path)/sockets"
+    for (mode, verdict) in [(0o700, Finding.Verdict.works), (0o755, .works), (0o777, .limited), (0o1777, .works)] {
+      #expect(chmod(directory, mode_t(mode)) == 0)
+      #expect(try finding(directory).verdict == verdict)
+    }
+    let fresh = try finding("\(directory)/new")
+    #expect(fresh.verdict == .works)
+    #expect(fresh.found == "\(directory)/new is made when the supervisor starts")
+    #expect(try finding("\(tree.path)/gone/new").verdict == .limited)
+  }
+
   @Test("Controllers bound to v1 are named, with the way out")
   func legacyControllers() throws {
     let mounts = """

@@ -1,6 +1,8 @@
 """`mlos doctor` says what this very machine lacks: compared with what the kernel says to the test itself."""
 
 import json
+import os
+import signal
 import unittest
 from pathlib import Path
 
@@ -44,6 +46,22 @@ class Doctor(Case):
                 self.assertTrue(finding["found"])
                 if finding["verdict"] in ("limited", "missing"):
                     self.assertTrue(finding["consequence"])
+
+
+class Running(Case):
+    def finding(self, socket: str) -> dict:
+        done = run([MLOS, "doctor", "--json", "--socket", socket], text=True)
+        return next(finding for finding in json.loads(done.stdout)["findings"] if finding["id"] == "supervisor")
+
+    def test_supervisor_works_only_when_it_answers(self) -> None:
+        watch = self.supervisor()
+        self.assertEqual(self.finding(watch.socket)["verdict"], "works")
+        # Stopped, it listens all the same: the kernel takes connections for it.
+        os.kill(watch.pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, watch.pid, signal.SIGCONT)
+        finding = self.finding(watch.socket)
+        self.assertEqual(finding["verdict"], "limited")
+        self.assertIn("did not answer within 2", finding["found"])
 
 
 if __name__ == "__main__":

@@ -10,13 +10,15 @@ struct AdoptCommand: AsyncParsableCommand {
         mlos adopt 4711
       """)
 
-  @Argument(help: "The process.") var pid: ProcessArgument
+  @Argument(help: "The process.", completion: ProcessArgument.adoptable) var pid: ProcessArgument
   @OptionGroup var connection: ConnectionOptions
   @OptionGroup var output: OutputOptions
 
   func run() async throws {
     let client = try connection.client()
-    try await output.show({ () async throws(ClientError) in try await client.adopt(pid.pid) }) { [Self.sentence($0)] }
+    try await output.show({ () async throws(ClientError) in try await client.adopt(pid.pid) }) {
+      output.terminal.footnote(Self.sentence($0), .plain)
+    }
   }
 
   static func sentence(_ answer: AdoptAnswer) -> String {

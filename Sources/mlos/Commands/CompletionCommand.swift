@@ -18,9 +18,9 @@ struct CompletionCommand: ParsableCommand {
     Output.prepare()
     let script =
       switch shell {
-      case .bash: CommandLineInterface.completionScript(for: .bash)
-      case .zsh: CommandLineInterface.completionScript(for: .zsh)
-      case .fish: CommandLineInterface.completionScript(for: .fish)
+      case .bash: CompletionScript.text(for: .bash)
+      case .zsh: CompletionScript.text(for: .zsh)
+      case .fish: CompletionScript.text(for: .fish)
       }
     Output.print([
       json ? try JSONText.indented(Coding.encoder().encode(CompletionReport(shell: shell.rawValue, script: script))) : script

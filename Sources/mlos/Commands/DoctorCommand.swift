@@ -3,7 +3,7 @@ import Client
 import Model
 import Wire
 
-struct DoctorCommand: ParsableCommand {
+struct DoctorCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "doctor", abstract: "Say what MLOS can use on this machine, and what it cannot.",
     discussion: """
@@ -15,9 +15,9 @@ struct DoctorCommand: ParsableCommand {
   @OptionGroup var connection: ConnectionOptions
   @OptionGroup var output: OutputOptions
 
-  func run() throws {
+  func run() async throws {
     Output.prepare()
-    let view = DoctorView(findings: InstallationFindings.collect(connection) + HostFindings.collect())
+    let view = DoctorView(findings: await InstallationFindings.collect(connection) + HostFindings.collect(connection))
     if output.json {
       Output.print([try JSONText.indented(Coding.encoder().encode(DoctorReport(findings: view.findings)))])
     } else {

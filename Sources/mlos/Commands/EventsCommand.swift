@@ -28,7 +28,7 @@ struct EventsCommand: AsyncParsableCommand {
     for kind in kind where !EventLine.kinds.contains(kind) {
       throw ValidationError("unknown kind '\(kind)'; the kinds are \(EventLine.kinds.joined(separator: ", "))")
     }
-    if let limit, limit < 0 { throw ValidationError("--limit must not be negative") }
+    try OrderingOptions.check(limit)
   }
 
   func run() async throws {

@@ -36,7 +36,7 @@ struct HeapCommand: AsyncParsableCommand {
     guard seconds > 0, seconds <= Self.longest else {
       throw ValidationError("--seconds must be above 0 and at most \(Int(Self.longest))")
     }
-    guard limit >= 0 else { throw ValidationError("--limit must not be negative") }
+    try OrderingOptions.check(limit)
   }
 
   func run() async throws {
@@ -51,6 +51,11 @@ struct HeapCommand: AsyncParsableCommand {
       throw failure(error)
     }
     let body = answer.body
+    let view = HeapView(answer: body, by: by, package: package, limit: limit)
+    if let emptiness = view.emptiness {
+      if output.json { Output.print([JSONText.indented(answer.json)]) }
+      throw Failure(status: .notFound, message: emptiness, advice: "profile it while it works, or for longer: --seconds")
+    }
     if let package, !body.packages.contains(where: { $0.name == package }) {
       throw Failure(
         status: .notFound, message: "no sample of process \(pid.pid) belongs to a package '\(package)'",
@@ -58,9 +63,10 @@ struct HeapCommand: AsyncParsableCommand {
     }
     try files[0]?.write(Array(FlameGraph(answer: body, by: by, package: package).svg().utf8))
     try files[1]?.write(Gzip.compressed(PprofProfile(answer: body).encoded()))
-    let view = HeapView(answer: body, by: by, package: package, limit: limit)
     Output.print(output.json ? [JSONText.indented(answer.json)] : view.lines(output.terminal))
-    for path in [flamegraph, pprof].compactMap(\.self) where !output.json { Output.print(["wrote \(path)"]) }
+    for path in [flamegraph, pprof].compactMap(\.self) where !output.json {
+      Output.print(output.terminal.footnote("wrote \(path)", .plain))
+    }
     if let reason = body.reason.value { Output.complain("the profile is partial: \(reason)") }
   }
 

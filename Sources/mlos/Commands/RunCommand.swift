@@ -47,7 +47,7 @@ struct RunCommand: ParsableCommand {
   @OptionGroup var connection: ConnectionOptions
   @Argument(
     parsing: .captureForPassthrough, help: ArgumentHelp("The program and its arguments.", valueName: "program"),
-    completion: .shellCommand("compgen -c -- \"${COMP_WORDS[COMP_CWORD]}\""))
+    completion: CompletionScript.program)
   var command: [String] = []
 
   func validate() throws { _ = try Self.program(command) }
@@ -141,25 +141,26 @@ struct RunCommand: ParsableCommand {
   private func reachSupervisor(
     _ settings: Settings, own: String?, path: String?, environment: [[UInt8]]
   ) throws(Problem) -> RunReport.Supervisor {
-    switch SocketCheck.probe(path: settings.controlSocket) {
-    case nil: return .found
-    case .notReachable(_, .noSocket)?, .notReachable(_, .refused)?:
+    let presence = SupervisorPresence.of(settings)
+    switch presence {
+    case .ready: return .found
+    case .unusable(let error): throw Problem(error.description)
+    case .changing, .absent:
       guard !noEmbedded else {
-        if verbose { Output.complain("no supervisor listens on \(settings.controlSocket) yet") }
+        if verbose { Output.complain("no supervisor listens on \(settings.socket) yet") }
         return .absent
       }
       let candidates = EmbeddedSupervisor.candidates(executable: own, path: path)
       guard let daemon = candidates.first(where: { ProgramSearch.look($0) == .executable }) else {
-        throw Problem("no supervisor is reachable on \(settings.controlSocket), and there is no mlosd beside mlos or in PATH")
+        throw Problem("no supervisor is reachable on \(settings.socket), and there is no mlosd beside mlos or in PATH")
       }
-      try EmbeddedSupervisor.start(
+      let outcome = try EmbeddedSupervisor.start(
         executable: daemon,
         arguments: EmbeddedSupervisor.arguments(
           socket: settings.socket, configuration: connection.config.map(absolutePath), keepAlive: keepAlive),
         socket: settings.socket, environment: environment,
-        isReachable: { SocketCheck.probe(path: settings.controlSocket) == nil })
-      return .started
-    case let error?: throw Problem(error.description)
+        isReachable: { SupervisorPresence.of(settings) == .ready })
+      return outcome == .started ? .started : .found
     }
   }
 

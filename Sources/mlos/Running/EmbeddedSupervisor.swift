@@ -10,6 +10,10 @@ enum EmbeddedSupervisor {
   static let readyDescriptor = 3
   /// 10 s: a hundred times what a start takes on a slow, busy machine.
   static let patience = Duration.seconds(10)
+  /// 30 s: for all of it, other supervisors' starts and ends included.
+  static let longestWait = Duration.seconds(30)
+  /// What `mlosd` says when it finds the lock of its folder held.
+  private static let lostWords = "another supervisor"
 
   /// Where `mlosd` may be, best first.
   static func candidates(executable: String?, path: String?) -> [String] {
@@ -32,22 +36,76 @@ enum EmbeddedSupervisor {
       inherited,
       setting: [
         ("LD_PRELOAD", AgentLibrary.withoutAgent(preload)), ("NOTIFY_SOCKET", nil), ("WATCHDOG_USEC", nil), ("WATCHDOG_PID", nil),
+        // It starts in another directory.
+        ("MLOS_CONFIG", ProcessImage.value(of: "MLOS_CONFIG", in: inherited).map { absolutePath($0) }),
       ])
   }
 
-  /// Starts `executable` and waits until it is ready.
+  /// How a supervisor came to be there.
+  enum Outcome: Equatable { case started, found }
+
+  /// Starts `executable` and waits until it is ready; waits for another supervisor instead where one is about to be.
   ///
-  /// - Parameter isReachable: Whether a supervisor answers; asked when the new one gave up, since another may have won.
+  /// Programs that are started together all come here. One at a time may start a supervisor, the others then find it. A
+  /// supervisor that somebody else starts, or one that is about to end, holds the lock of the folder: it is waited for until it
+  /// listens or is gone.
+  ///
+  /// - Parameter isReachable: Whether a supervisor listens.
   static func start(
     executable: String, arguments: [String], socket: String, environment: [[UInt8]], isReachable: () -> Bool
-  ) throws(Problem) {
+  ) throws(Problem) -> Outcome {
+    let deadline = ContinuousClock.now + longestWait
     let directory = parent(of: socket)
     try prepare(directory)
     let logPath = "\(directory)/mlosd.log"
     let log = open(logPath, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o600)
     guard log >= 0 else { throw Problem("\(logPath) cannot be written: \(String(cString: strerror(errno)))") }
     defer { close(log) }
-    let logStart = lseek(log, 0, SEEK_END)
+    // Opened again, for the supervisor shares the description behind `log` and would keep a lock on it.
+    let turn = open(logPath, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+    guard turn >= 0 else { throw Problem("\(logPath) cannot be read: \(String(cString: strerror(errno)))") }
+    defer { close(turn) }
+    guard mlos_linux_lock_within(turn, milliseconds(until: deadline)) == 0 else {
+      throw Problem("a supervisor that another `mlos run` starts was not ready within \(longestWait); its log is \(logPath)")
+    }
+    var attempts = 0
+    while true {
+      if isReachable() { return .found }
+      guard ContinuousClock.now < deadline else {
+        throw Problem("no supervisor was ready within \(longestWait); the log is \(logPath)")
+      }
+      let logStart = lseek(log, 0, SEEK_END)
+      switch try attempt(executable, arguments, environment, log: log) {
+      case .ready: return .started
+      case .overdue: throw Problem("\(executable) was not ready within \(patience); its log is \(logPath)")
+      case .closed:
+        if isReachable() { return .found }
+        let words = lastWords(added(to: logPath, from: logStart))
+        let hasLost = words.contains { $0.contains(lostWords) }
+        guard hasLost, let folder = FolderWatch(directory) else {
+          throw Problem(
+            "\(executable) ended without getting ready"
+              + (words.isEmpty ? "" : ":\n" + words.map { "  \($0)" }.joined(separator: "\n")))
+        }
+        attempts += 1
+        // Watched first, asked then: no change falls between. Without a known holder the lock has most likely become free; after a
+        // few starts for nothing its holder is out of sight, and only the folder tells.
+        while !isReachable() {
+          let holder = SupervisorLock.holder(directory)
+          defer { if let holder { close(holder) } }
+          guard holder != nil || attempts > 3 else { break }
+          guard folder.awaitChange(orEndOf: holder ?? -1, milliseconds: milliseconds(until: deadline)) else {
+            throw Problem("another supervisor serves \(directory) and was not ready within \(longestWait); its log is \(logPath)")
+          }
+        }
+      }
+    }
+  }
+
+  /// One start, waited for.
+  private static func attempt(
+    _ executable: String, _ arguments: [String], _ environment: [[UInt8]], log: Int32
+  ) throws(Problem) -> Readiness {
     var ends: [Int32] = [0, 0]
     // pipe2(2) is not to be had in Swift; nobody else forks here meanwhile.
     guard pipe(&ends) == 0 else { throw Problem("pipe: \(String(cString: strerror(errno)))") }
@@ -60,29 +118,26 @@ enum EmbeddedSupervisor {
     }
     close(ends[1])
     guard failure == 0 else { throw Problem("\(executable) cannot be started: \(String(cString: strerror(failure)))") }
-    switch awaitReady(ends[0], patience: patience) {
-    case .ready: return
-    case .overdue: throw Problem("\(executable) was not ready within \(patience); its log is \(logPath)")
-    case .closed:
-      if isReachable() { return }
-      let words = tail(of: logPath, from: logStart)
-      throw Problem("\(executable) ended without getting ready" + (words.isEmpty ? "" : ":\n" + words))
-    }
+    return awaitReady(ends[0], patience: patience)
+  }
+
+  /// Rounded up, so that a last turn does not spin; 0 when it is over.
+  private static func milliseconds(until deadline: ContinuousClock.Instant) -> Int32 {
+    let left = ContinuousClock.now.duration(to: deadline)
+    guard left > .zero else { return 0 }
+    return Int32(clamping: left.components.seconds * 1000 + left.components.attoseconds / 1_000_000_000_000_000 + 1)
   }
 
   enum Readiness: Equatable { case ready, closed, overdue }
 
   /// Waits for the byte, the end of the pipe or the end of `patience`.
   static func awaitReady(_ descriptor: Int32, patience: Duration) -> Readiness {
-    let clock = ContinuousClock()
-    let deadline = clock.now + patience
+    let deadline = ContinuousClock.now + patience
     while true {
-      let left = clock.now.duration(to: deadline)
-      guard left > .zero else { return .overdue }
+      let left = milliseconds(until: deadline)
+      guard left > 0 else { return .overdue }
       var state = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-      // Rounded up, so that the last turn does not spin.
-      let milliseconds = left.components.seconds * 1000 + left.components.attoseconds / 1_000_000_000_000_000 + 1
-      guard poll(&state, 1, Int32(clamping: milliseconds)) > 0 else { continue }
+      guard poll(&state, 1, left) > 0 else { continue }
       var byte: UInt8 = 0
       let count = read(descriptor, &byte, 1)
       if count < 0, errno == EINTR { continue }
@@ -105,8 +160,8 @@ enum EmbeddedSupervisor {
     }
   }
 
-  /// Last lines of what was added to the log since `start`, indented.
-  private static func tail(of path: String, from start: off_t) -> String {
+  /// What was added to the log since `start`, its end at most.
+  private static func added(to path: String, from start: off_t) -> String {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
     guard descriptor >= 0 else { return "" }
     defer { close(descriptor) }
@@ -115,7 +170,15 @@ enum EmbeddedSupervisor {
     let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, used in
       used = max(pread(descriptor, buffer.baseAddress, limit, first), 0)
     }
-    return String(decoding: bytes, as: UTF8.self).split(separator: "\n").suffix(5).map { "  \($0)" }.joined(separator: "\n")
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// The last lines of one that gave up. What it says itself carries its name; between may be what a supervisor logs that ends
+  /// just now.
+  static func lastWords(_ added: String) -> [String] {
+    let lines = added.split(separator: "\n")
+    let own = lines.filter { $0.hasPrefix("mlosd: ") }
+    return (own.isEmpty ? lines : own).suffix(5).map(String.init)
   }
 
   private static func parent(of path: String) -> String {

@@ -65,7 +65,6 @@ enum WatchObstacle: Equatable {
   case foreign
   /// The loader ignores LD_PRELOAD for it: ld.so(8), secure-execution mode.
   case changesUser
-  case unknownFormat
 
   var words: String {
     switch self {
@@ -73,16 +72,19 @@ enum WatchObstacle: Equatable {
     case .musl: "linked with musl, not glibc"
     case .foreign: "built for another kind of machine"
     case .changesUser: "set-user-ID or set-group-ID"
-    case .unknownFormat: "neither an ELF file nor a script"
     }
   }
 
   /// - Parameters:
   ///   - interpreter: What the file a script names is; its own scripts are not followed further.
   static func judge(_ file: ProgramFile, changesUser: Bool, interpreter: (String) -> ProgramFile) -> WatchObstacle? {
+    switch file {
     // The kernel ignores these bits on scripts.
-    if case .script(let path) = file { return judge(interpreter(path)) }
-    return changesUser ? .changesUser : judge(file)
+    case .script(let path): judge(interpreter(path))
+    // What the kernel does not know is the shell's, as with execvp(3).
+    case .other: judge(interpreter("/bin/sh"))
+    case .dynamic, .staticallyLinked, .foreign: changesUser ? .changesUser : judge(file)
+    }
   }
 
   private static func judge(_ file: ProgramFile) -> WatchObstacle? {
@@ -91,8 +93,7 @@ enum WatchObstacle: Equatable {
     case .staticallyLinked: .staticallyLinked
     case .foreign: .foreign
     // A script run by a script ends at some interpreter; two levels are rare enough not to guess about.
-    case .script: nil
-    case .other: .unknownFormat
+    case .script, .other: nil
     }
   }
 }

@@ -40,20 +40,45 @@ enum DisplayWidth {
     return keepingEnd ? "…" + String(kept.reversed()) : String(kept) + "…"
   }
 
-  /// The text broken at blanks into lines of at most `width` columns, those after the first indented by two. A word that is
-  /// longer than a line is cut.
-  static func wrapped(_ text: String, to width: Int) -> [String] {
+  /// The text broken at blanks into lines of at most `width` columns, those after the first indented. A word that is longer than
+  /// a line goes on in the next: nothing is lost but the blanks where a line ends.
+  static func wrapped(_ text: String, to width: Int, indent: Int = 2) -> [String] {
     guard of(text) > width, width > 0 else { return [text] }
+    // Room for the widest character.
+    let margin = String(repeating: " ", count: max(min(indent, width - 2), 0))
     var lines: [String] = []
     var line = ""
-    for word in text.split(separator: " ") {
-      let longer = line.isEmpty ? String(word) : "\(line) \(word)"
-      if of(longer) <= width {
-        line = longer
+    var used = 0
+    // Columns before the first character of the line's first word.
+    var start = 0
+    func begin() {
+      lines.append(line)
+      line = margin
+      used = margin.count
+      start = used
+    }
+    var blanks = 0
+    for word in text.split(separator: " ", omittingEmptySubsequences: false) {
+      guard !word.isEmpty else {
+        blanks += 1
         continue
       }
-      if !line.isEmpty { lines.append(line) }
-      line = cut(lines.isEmpty ? String(word) : "  \(word)", to: width, keepingEnd: false)
+      if used > start, used + blanks + of(word) > width {
+        begin()
+      } else {
+        let gap = lines.isEmpty && used == 0 ? min(blanks, max(width - 2, 0)) : blanks
+        line += String(repeating: " ", count: gap)
+        used += gap
+        if used == gap { start = gap }
+      }
+      for character in word {
+        let columns = of(character)
+        if used > start, used + columns > width { begin() }
+        line.append(character)
+        used += columns
+      }
+      // The one that ended the word.
+      blanks = 1
     }
     return lines + [line]
   }

@@ -12,6 +12,13 @@ struct Table {
     /// Where it is too narrow for all, the highest goes first; nil stays whatever happens.
     var dropOrder: Int?
 
+    /// What the rows are sorted by stays, however narrow it is.
+    func sorted(_ isSorted: Bool) -> Column {
+      var column = self
+      if isSorted { column.dropOrder = nil }
+      return column
+    }
+
     static func number(_ title: String, drop: Int? = nil) -> Column {
       Column(title: title, alignment: .right, minimum: nil, keepsEnd: false, dropOrder: drop)
     }
@@ -33,6 +40,11 @@ struct Table {
 
   var columns: [Column]
   var rows: [[Cell]]
+
+  /// Fewest columns for a text that stays beside a figure of `other` columns: `wanted` where there is room.
+  static func least(_ wanted: Int, beside other: Int, _ terminal: Terminal) -> Int {
+    min(wanted, max((terminal.columns ?? .max) - other - gap, 3))
+  }
 
   private static let gap = 2
 
@@ -65,6 +77,11 @@ struct Table {
     while excess > 0,
       let widest = shown.indices.filter({ widths[$0] > least(shown[$0]) }).max(by: { widths[$0] < widths[$1] })
     {
+      widths[widest] -= 1
+      excess -= 1
+    }
+    // The last resort on a terminal too narrow for what must stay.
+    while excess > 0, let widest = shown.indices.filter({ widths[$0] > 1 }).max(by: { widths[$0] < widths[$1] }) {
       widths[widest] -= 1
       excess -= 1
     }

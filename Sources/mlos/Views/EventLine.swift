@@ -19,12 +19,22 @@ enum EventLine {
       case "lost": .bad
       default: .plain
       }
-    let what = [event.subject.value, event.package.value.map { "[\($0)]" }, event.detail.value.map { "(\($0))" }]
-    return
-      ([
-        Emphasis.faint.applied(to: clock(event.at), terminal), "\(event.processName)(\(event.pid))",
-        emphasis.applied(to: kind, terminal),
-      ] + what.compactMap { $0 }).joined(separator: "  ")
+    let time = clock(event.at)
+    // The date and the fraction go first where there is little room.
+    let isNarrow = (terminal.columns ?? .max) < 60 && time.count == 23
+    var pieces: [(text: String, emphasis: Emphasis)] = [
+      (isNarrow ? String(time.dropFirst(11).prefix(8)) : time, .faint), ("\(event.processName)(\(event.pid))", .plain),
+      (kind, emphasis),
+    ]
+    let rest = [event.package.value.map { "[\($0)]" }, event.detail.value.map { "(\($0))" }].compactMap(\.self)
+    if let subject = event.subject.value {
+      let others = (pieces.map(\.text) + rest).reduce(0) { $0 + DisplayWidth.of($1) + 2 }
+      let room = terminal.columns.map { max($0 - others, 16) } ?? .max
+      pieces.append((DisplayWidth.cut(subject, to: room, keepingEnd: true), .plain))
+    }
+    pieces += rest.map { ($0, .plain) }
+    return terminal.line(
+      pieces.enumerated().flatMap { $0.offset == 0 ? [$0.element] : [(text: "  ", emphasis: .plain), $0.element] })
   }
 
   /// Local time with milliseconds: "2026-11-21 09:41:07.123".

@@ -8,17 +8,19 @@ struct HeapView {
   var limit = 10
 
   func lines(_ terminal: Terminal) -> [String] {
-    var lines = packages.lines(terminal)
-    lines += summary.map { Emphasis.faint.applied(to: $0, terminal) }
+    var lines = packages(terminal).lines(terminal)
+    lines += summary.flatMap { terminal.footnote($0) }
     for stack in shownStacks { lines += [""] + chain(stack, terminal) }
     return lines
   }
 
-  private var packages: Table {
+  private func packages(_ terminal: Terminal) -> Table {
     Table(
       columns: [
-        .text("PACKAGE", minimum: 10), .text("KIND", drop: 5), .number("LIVE"), .text("±"), .number("OBJECTS", drop: 3),
-        .number("ALLOCATED"), .text("±", drop: 1), .number("SAMPLES", drop: 4), .number("PASSES THROUGH", drop: 2),
+        .text("PACKAGE", minimum: Table.least(10, beside: 12, terminal)), .text("KIND", drop: 8),
+        .number("LIVE", drop: 1).sorted(by == .live), .text("±", drop: by == .live ? 3 : 4), .number("OBJECTS", drop: 6),
+        .number("ALLOCATED", drop: 2).sorted(by == .allocated), .text("±", drop: by == .live ? 4 : 3),
+        .number("SAMPLES", drop: 7), .number("PASSES THROUGH", drop: 5),
       ],
       rows: answer.packages.sorted { measure($0.own) > measure($1.own) }.filter { $0.own.allocated.samples > 0 }.map { row in
         [
@@ -28,6 +30,23 @@ struct HeapView {
           Table.Cell(Phrases.bytes(by == .live ? row.through.live.bytes : row.through.allocated.bytes)),
         ]
       })
+  }
+
+  /// Why there is nothing to show; nil when there is.
+  var emptiness: String? {
+    guard answer.sampling.samples == 0, answer.stacks.isEmpty else { return nil }
+    let process = "process \(answer.pid) (\(answer.name))"
+    guard answer.seconds > 0 else {
+      return "nothing was measured in \(process)" + (answer.reason.value.map { ": \($0)" } ?? "")
+    }
+    let time = "\(Phrases.decimal(answer.seconds, places: 1)) s"
+    return switch answer.exact.allocatedBytes.value {
+    case 0?: "\(process) allocated nothing within \(time)"
+    case let bytes?:
+      "nothing was sampled in \(process) within \(time): it allocated \(Phrases.bytes(bytes)), and one allocation every "
+        + "\(Phrases.bytes(answer.sampling.meanBytes)) is sampled on average"
+    case nil: "nothing was sampled in \(process) within \(time)"
+    }
   }
 
   private func measure(_ figures: HeapFigures) -> UInt64 { by == .live ? figures.live.bytes : figures.allocated.bytes }
@@ -80,17 +99,16 @@ struct HeapView {
   private func chain(_ stack: HeapStackRow, _ terminal: Terminal) -> [String] {
     let owner = answer.packages[stack.package].name
     let heading = "live \(Self.phrase(stack.live)), allocated \(Self.phrase(stack.allocated))  \(owner)"
-    var lines = [Emphasis.heading.applied(to: heading, terminal)]
+    var lines = terminal.footnote(heading, .heading)
     // Enough to recognise a chain; the rest is in the graph and in --json.
     let most = 12
     for index in stack.frames.prefix(most) {
       let frame = answer.frames[index]
       let package = answer.packages[frame.package].name
-      let text = "  \(HeapFrameName.text(frame))  (\(package))"
-      lines.append(terminal.columns.map { DisplayWidth.cut(text, to: $0, keepingEnd: false) } ?? text)
+      lines.append(terminal.line([("  \(HeapFrameName.text(frame))  (\(package))", .plain)]))
     }
-    if stack.frames.count > most { lines.append("  ... \(stack.frames.count - most) more") }
-    if !stack.isComplete { lines.append("  (callers beyond this are not known)") }
+    if stack.frames.count > most { lines.append(terminal.line([("  ... \(stack.frames.count - most) more", .plain)])) }
+    if !stack.isComplete { lines.append(terminal.line([("  (callers beyond this are not known)", .plain)])) }
     return lines
   }
 }

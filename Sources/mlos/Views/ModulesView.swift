@@ -11,9 +11,11 @@ struct ModulesView {
       answer.modules, by: order, memory: \.memory, used: { $0.lastUsedAt.value }, name: \.path)
     let table = Table(
       columns: [
-        .text("MODULE", minimum: 30, keepsEnd: true), .text("PACKAGE", minimum: 8, drop: 2), .text("STATE", drop: 4),
-        .number("RESIDENT"), .number("PRIVATE", drop: 3), .number("PROPORTIONAL", drop: 5), .number("OPENED", drop: 7),
-        .number("LAST USED", drop: 1), .text("PINNED BY", drop: 6),
+        .text("MODULE", minimum: Table.least(30, beside: 12, terminal), keepsEnd: true),
+        .text("PACKAGE", minimum: 8, drop: 3), .text("STATE", drop: 5),
+        .number("RESIDENT", drop: 1).sorted(order == .resident), .number("PRIVATE", drop: 4).sorted(order == .private),
+        .number("PROPORTIONAL", drop: 6).sorted(order == .proportional), .number("OPENED", drop: 8),
+        .number("LAST USED", drop: 2).sorted(order == .used), .text("PINNED BY", minimum: 9, drop: 7),
       ],
       rows: rows.map { row in
         [

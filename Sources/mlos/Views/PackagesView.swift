@@ -14,9 +14,12 @@ struct PackagesView {
       name: { "\($0.name) \($0.kind.rawValue) \($0.version.value ?? "")" })
     let table = Table(
       columns: [
-        .text("PACKAGE", minimum: 10), .text("KIND", drop: 5), .text("VERSION", minimum: 6, drop: 6),
-        .number("MODULES", drop: 4), .number("RESIDENT"), .number("PROPORTIONAL", drop: 3), .number("PRIVATE", drop: 1),
-        .number("LAST USED", drop: 2), .number("PROCESSES", drop: 7),
+        .text("PACKAGE", minimum: Table.least(10, beside: 12, terminal)), .text("KIND", drop: 6),
+        .text("VERSION", minimum: 6, drop: 7), .number("MODULES", drop: 5),
+        .number("RESIDENT", drop: 1).sorted(order == .resident),
+        .number("PROPORTIONAL", drop: 4).sorted(order == .proportional),
+        .number("PRIVATE", drop: 2).sorted(order == .private), .number("LAST USED", drop: 3).sorted(order == .used),
+        .number("PROCESSES", drop: 8),
       ],
       rows: rows.map { row in
         [

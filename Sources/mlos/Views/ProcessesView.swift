@@ -8,14 +8,16 @@ struct ProcessesView {
 
   func lines(_ terminal: Terminal) -> [String] {
     guard !answer.processes.isEmpty else {
-      return ["No process is watched. Start one with `mlos run -- PROGRAM`, or adopt one with `mlos adopt PID`."]
+      return terminal.footnote(
+        "No process is watched. Start one with `mlos run -- PROGRAM`, or adopt one with `mlos adopt PID`.", .plain)
     }
     let rows = ordering.apply(answer.processes, by: order)
     let table = Table(
       columns: [
-        .number("PID"), .text("NAME", minimum: 8), .text("AGENT", drop: 6), .number("RESIDENT"), .number("PRIVATE", drop: 10),
-        .number("HEAP", drop: 3),
-        .number("ALLOC/S", drop: 7), .number("CPU", drop: 4), .number("MODULES", drop: 5), .number("ACTIVE", drop: 8),
+        .number("PID"), .text("NAME", minimum: Table.least(8, beside: 15, terminal), drop: 1), .text("AGENT", drop: 6),
+        .number("RESIDENT", drop: 2).sorted(order == .resident), .number("PRIVATE", drop: 10).sorted(order == .private),
+        .number("HEAP", drop: 3).sorted(order == .heap), .number("ALLOC/S", drop: 7),
+        .number("CPU", drop: 4).sorted(order == .cpu), .number("MODULES", drop: 5), .number("ACTIVE", drop: 8),
         .text("COMMAND", minimum: 12, drop: 9),
       ],
       rows: rows.map { row in

@@ -17,11 +17,17 @@ struct StatusView {
       ("own use", "\(Phrases.bytes(answer.ownResidentBytes)) resident, \(processorTime) of processor time"),
     ]
     let width = facts.reduce(0) { max($0, $1.0.count) }
-    let lines = facts.map { name, value in
-      Emphasis.heading.applied(to: name, terminal) + String(repeating: " ", count: width - name.count + 2) + value
+    // Room for a value beside its name; else it goes below.
+    let isWide = (terminal.columns ?? .max) >= width + 26
+    let lines = facts.flatMap { name, value in
+      let heading = Emphasis.heading.applied(to: name, terminal)
+      guard isWide else { return [heading] + terminal.wrapped("  " + value, indent: 2) }
+      let margin = String(repeating: " ", count: width - name.count + 2)
+      // Wrapped with the name in place, so that all lines of the value begin in one column.
+      let whole = terminal.wrapped(name + margin + value, indent: width + 2)
+      return ["\(heading)\(whole[0].dropFirst(name.count))"] + whole.dropFirst()
     }
-    return lines
-      + troubles.map { Emphasis.warning.applied(to: "\($0.count) \($0.words)", terminal) }
+    return lines + troubles.flatMap { terminal.footnote("\($0.count) \($0.words)", .warning) }
   }
 
   /// What was refused or dropped; nothing when all is well.
