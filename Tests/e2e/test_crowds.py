@@ -29,6 +29,16 @@ int main(void) {
 """
 
 
+BUSY = """
+import threading
+told = threading.Event()
+print("up", flush=True)
+threading.Thread(target=lambda: (sys.stdin.readline(), told.set())).start()
+while not told.is_set():
+    bytearray(5000)
+"""
+
+
 def resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -73,7 +83,8 @@ class Crowds(Case):
         try:
             # The control API goes on, and an agent gets in between those that say nothing.
             self.assertEqual(watch.get("/healthz"), {"status": "ok"})
-            program = self.program(watch.socket, "checkpoint('up')")
+            # One that does something: an idle one that was turned away is found within a minute.
+            program = self.program(watch.socket, BUSY)
             program.line()
             watch.wait_for(program.pid)
             self.assertGreater(watch.get("/api/v1/status")["counters"]["sessions_refused"], 1000)

@@ -27,7 +27,8 @@ enum EventLine {
       (kind, emphasis),
     ]
     let rest = [event.package.value.map { "[\($0)]" }, event.detail.value.map { "(\($0))" }].compactMap(\.self)
-    if let subject = event.subject.value {
+    if let whole = event.subject.value {
+      let subject = event.subjectIsCut ? whole + "…" : whole
       let others = (pieces.map(\.text) + rest).reduce(0) { $0 + DisplayWidth.of($1) + 2 }
       let room = terminal.columns.map { max($0 - others, 16) } ?? .max
       pieces.append((DisplayWidth.cut(subject, to: room, keepingEnd: true), .plain))

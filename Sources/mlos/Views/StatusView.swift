@@ -34,8 +34,12 @@ struct StatusView {
   private var troubles: [(count: UInt64, words: String)] {
     let counters = answer.counters
     return [
-      (counters.sessionsRefused, "sessions refused"), (counters.framesRefused, "frames refused"),
-      (counters.segmentsRefused, "segments refused"), (counters.eventsDropped, "events dropped"),
+      (counters.sessionsRefused, "sessions refused"),
+      (counters.sessionsWithoutDescriptor, "of them because the supervisor may open no more files: raise its limit"),
+      (counters.framesRefused, "frames refused"),
+      (counters.segmentsRefused, "segments refused"),
+      (counters.segmentsLying, "segments told what cannot be: overwritten by their programs"),
+      (counters.eventsDropped, "events dropped"),
       (counters.modulesDropped, "modules dropped"), (counters.unreadableProcesses, "processes could not be read"),
       (counters.unreadableFiles, "files could not be read"),
     ].filter { $0.0 > 0 }
