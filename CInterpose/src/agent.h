@@ -89,10 +89,12 @@ void mlos_resolve(void);
 void *mlos_find_anywhere(const char *name); /* first definition of any loaded object */
 bool mlos_in_runtime(const void *address);  /* inside libc, ld.so or the allocator */
 struct mlos_allocator_facts {
-  uint32_t allocator; /* enum mlos_allocator */
-  bool one_object;    /* malloc, free, realloc and malloc_usable_size have one definer, and we stand in front of it */
-  bool defines_new;   /* it exports operator new */
-  uintptr_t start;    /* lowest and highest address of its object */
+  uint32_t allocator;         /* enum mlos_allocator */
+  bool bypassed;              /* an object before us defines malloc: the host never calls ours */
+  void (*front_free)(void *); /* the host's free then; NULL: it is libc's */
+  bool one_object;            /* malloc, free, realloc and malloc_usable_size have one definer, and we stand in front of it */
+  bool defines_new;           /* it exports operator new */
+  uintptr_t start;            /* lowest and highest address of its object */
   uintptr_t end;
 };
 extern struct mlos_allocator_facts mlos_allocator_facts;

@@ -260,9 +260,13 @@ void *mlos_hook_realloc(void *memory, size_t size) {
   return resize(memory, size, CALLER());
 }
 
-/* The C library's own would come back through realloc, an allocator's may not exist: so it is done here. */
+/* The C library's own would come back through realloc, an allocator's may not exist: so it is done here. Not where the host has
+   a malloc in front of ours: its block would go to a realloc that does not know it, and the C library's finds the host's. */
 void *mlos_hook_reallocarray(void *memory, size_t count, size_t size) {
   size_t bytes;
+  mlos_start();
+  if (mlos_unlikely(mlos_allocator_facts.bypassed) && mlos_real.reallocarray)
+    __attribute__((musttail)) return mlos_real.reallocarray(memory, count, size);
   if (__builtin_mul_overflow(count, size, &bytes)) {
     errno = ENOMEM;
     return NULL;
@@ -309,12 +313,19 @@ void *mlos_hook_pvalloc(size_t size) {
   return aligned(mlos_real.pvalloc(size), (const void *)mlos_real.pvalloc, CALLER());
 }
 
-/* C23. Where the C library has none, free does what they promise. */
+/* C23. Where the C library has none, free does what they promise: the host's own. */
+static void free_of_host(void *memory) {
+  mlos_start();
+  if (mlos_unlikely(mlos_allocator_facts.bypassed) && mlos_allocator_facts.front_free)
+    mlos_allocator_facts.front_free(memory);
+  else
+    mlos_hook_free(memory);
+}
 void mlos_hook_free_sized(void *memory, size_t size) {
-  mlos_hook_free(memory);
+  free_of_host(memory);
 }
 void mlos_hook_free_aligned_sized(void *memory, size_t alignment, size_t size) {
-  mlos_hook_free(memory);
+  free_of_host(memory);
 }
 
 size_t mlos_hook_malloc_usable_size(void *memory) {

@@ -143,7 +143,6 @@ static uint32_t identify(const struct mlos_object *object) {
 
 struct walk {
   bool behind_us;      /* objects after this library are where the real functions are */
-  bool bypassed;       /* an object before us defines malloc: the host never calls ours */
   unsigned index;      /* of the object */
   unsigned definer[4]; /* object index of malloc, free, realloc, malloc_usable_size */
   struct mlos_object self;
@@ -173,8 +172,11 @@ static int resolve_object(struct dl_phdr_info *info, size_t size, void *data) {
   }
   void *malloc_here = mlos_object_find(&object, "malloc");
   if (!walk->behind_us) {
+    void *free_here = mlos_object_find(&object, "free");
+    if (!mlos_allocator_facts.front_free)
+      mlos_allocator_facts.front_free = (mlos_free_function *)free_here;
     if (malloc_here) {
-      walk->bypassed = true;
+      mlos_allocator_facts.bypassed = true;
       if (mlos_allocator_facts.allocator == MLOS_ALLOCATOR_UNKNOWN)
         mlos_allocator_facts.allocator = identify(&object);
     }
@@ -193,7 +195,7 @@ static int resolve_object(struct dl_phdr_info *info, size_t size, void *data) {
     if (!is_libc)
       note_runtime(info);
     note_extent(info);
-    if (!walk->bypassed)
+    if (!mlos_allocator_facts.bypassed)
       mlos_allocator_facts.allocator = identify(&object);
   }
   return 0;
@@ -240,7 +242,7 @@ void mlos_resolve(void) {
   bool same = walk.definer[0] != 0;
   for (unsigned i = 1; i < 4; i++)
     same = same && walk.definer[i] == walk.definer[0];
-  mlos_allocator_facts.one_object = same && !walk.bypassed;
+  mlos_allocator_facts.one_object = same && !mlos_allocator_facts.bypassed;
   if (walk.behind_us)
     withdraw_operators(&walk.self);
 }

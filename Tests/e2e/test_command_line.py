@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import unittest
 
-from harness import MLOS, Case, environment, run
+from harness import LIMIT_S, MLOS, Case, environment, run, waiting
 
 
 class Edges(Case):
@@ -33,12 +34,17 @@ class Edges(Case):
         script = self.folder / "plain"
         script.write_text("echo $$; read line\n")
         script.chmod(0o755)
-        done = watch.mlos("run", "--json", "--", str(script), input=b"\n")
-        told = json.loads(done.stderr)
-        self.assertEqual((told["is_watched"], told["reason"]), (True, None))
-        pid = int(done.stdout)
-        self.assertEqual(told["pid"], pid)
-        watch.await_event(pid, "attached")
+        with subprocess.Popen(
+                [MLOS, "run", "--socket", watch.socket, "--json", "--", str(script)], env=environment(), stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            pid = int(process.stdout.readline())
+            # It stays until it is seen: of one that has ended meanwhile there is nothing to see.
+            watch.await_event(pid, "attached")
+            process.stdin.write("\n")
+            process.stdin.close()
+            told = json.loads(process.stderr.read())
+            self.assertEqual(waiting.finish(process, LIMIT_S), 0)
+        self.assertEqual((told["pid"], told["is_watched"], told["reason"]), (pid, True, None))
 
     def test_empty_values_are_named(self) -> None:
         for option in ("--socket", "--config"):

@@ -131,6 +131,19 @@ def before_the_agent_it_says_that_it_sees_no_heap():
 
 
 @case
+def what_an_allocator_in_front_leaves_to_libc_comes_back_to_it():
+    own = compile_fixture("own_malloc.c", "-fno-builtin")
+    # Of glibc 2.36 free_sized is missing: then the agent's is found, and must lead to the program's free.
+    equal(run([own]), (0, b"hello 1\n1\n", b""), "the fixture itself")
+    for variables in ({}, {"MLOS_AGENT_DISABLE": "1"}):
+        equal(run([own], preload=(AGENT,), **variables), (0, b"hello 1\n1\n", b""), f"malloc in the program, {variables}")
+    grows = compile_fixture("grows.c", "-fno-builtin")
+    for path, _ in _installed():
+        for preload in ((path, AGENT), (AGENT, path)):
+            equal(run([grows], preload=preload), (0, b"done\n", b""), f"{preload}")
+
+
+@case
 def with_glibc_cxx_programs_are_counted_exactly():
     program = compile_fixture("holds.cc", compiler="c++")
     with temporary_directory() as directory:
