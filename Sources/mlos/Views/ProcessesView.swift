@@ -46,7 +46,7 @@ struct ProcessesView {
 
   private func agent(_ row: ProcessRow) -> Table.Cell {
     guard let state = row.agentState.value else { return Table.Cell(row.source, .faint) }
-    let text = row.agentReason.value.map { "\(state) (\($0))" } ?? state
+    let text = row.agentReason.value.map { $0 == state ? state : "\(state) (\($0))" } ?? state
     return Table.Cell(text, state == "active" ? .good : .warning)
   }
 }
