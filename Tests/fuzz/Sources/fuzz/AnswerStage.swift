@@ -37,7 +37,7 @@ enum AnswerStage {
       show(answer.events.map { EventLine.text($0, terminal, clock: EventLine.localTime) })
     },
     { json in
-      guard let answer = decode(HeapAnswer.self, json) else { return }
+      guard let answer = decode(HeapAnswer.self, json), answer.isConsistent else { return }
       for by in HeapMeasure.allCases {
         show(HeapView(answer: answer, by: by).lines(terminal))
         consume(FlameGraph(answer: answer, by: by).svg().utf8.count)

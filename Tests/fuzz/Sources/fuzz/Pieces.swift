@@ -64,7 +64,7 @@ enum Folder {
 
   /// Replaces a file.
   static func write(_ name: String, _ content: [UInt8]) {
-    guard write(Array(name.utf8), content, O_TRUNC) else { fatalError("write \(name): errno \(errno)") }
+    guard write(Array(name.utf8), content, 0) else { fatalError("write \(name): errno \(errno)") }
   }
 
   /// A new file whose name comes from an input: bytes, without NUL. False when there is one, or the system does not take the name.
@@ -74,8 +74,9 @@ enum Folder {
     let file = cString(name) { open($0, O_WRONLY | O_CREAT | O_CLOEXEC | flag, 0o600) }
     guard file >= 0 else { return false }
     defer { close(file) }
-    // A file of a temporary folder takes all at once.
+    // Cut off at the end: after a cut to nothing at the beginning ext4 writes the file to the disk when it is closed.
     return content.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) } == content.count
+      && ftruncate(file, content.count) == 0
   }
 
   /// Makes a directory and those above it.
