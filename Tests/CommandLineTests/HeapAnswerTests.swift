@@ -46,4 +46,15 @@ import Testing
     await client.close()
     try await server.stop()
   }
+
+  @Test("Figures at the largest number add up to a graph and a profile")
+  func largest() {
+    var largest = answer([.max, .max])
+    #expect(FlameGraph(answer: largest).svg().contains("16.0 EiB"))
+    for seconds in [1e300, -1e300, 1.8e10, .infinity, .nan] {
+      largest.startedAt = seconds
+      largest.seconds = seconds
+      #expect(!PprofProfile(answer: largest).encoded().isEmpty)
+    }
+  }
 }
