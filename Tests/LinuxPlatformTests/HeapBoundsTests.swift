@@ -25,4 +25,24 @@ import Testing
     #expect(SymbolFinder.functions(image, at: [SmallElf.code], limit: 10_000)[SmallElf.code]?.name == Array("f999".utf8))
     #expect(SymbolFinder.functions(image, at: addresses, limit: 200_000).count == addresses.count)
   }
+
+  @Test("An entry of the unwind table beyond the limit gives no row")
+  func entries() throws {
+    let address = SmallElf.code + 8
+    // An entry holds, after its length, a distance, two addresses and the length of an empty augmentation: 13 bytes.
+    for (size, isRead) in [(16, true), (UnwindTable.entryLimit - 13, true), (UnwindTable.entryLimit - 12, false)] {
+      let file = SmallElf(common: SmallElf.usualCommon, programs: [[UInt8](repeating: 0, count: size)])
+      #expect((UnwindTable(image: try image(file)).row(at: address) != nil) == isRead, "\(size)")
+    }
+  }
+
+  @Test("A stack ends where there is no more time for it, and is not complete")
+  func time() throws {
+    let code = try #require(try ProcFS().codeMappings(of: getpid()).first)
+    let unwinder = StackUnwinder(map: CodeMap(pid: getpid()))
+    let copy = StackCopy(programCounter: code.start, stackPointer: 0, registers: [:], stack: [])
+    #expect(unwinder.unwind(copy).frames.count == 1)
+    let none = unwinder.unwind(copy) { false }
+    #expect(none.frames.isEmpty && !none.isComplete)
+  }
 }
