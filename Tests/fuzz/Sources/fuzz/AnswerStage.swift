@@ -5,51 +5,58 @@ import Model
 @testable import Views
 @testable import Wire
 
-/// JSON that came over the control socket: requests to `mlosd`, answers to `mlos`, and what `mlos` makes of them. The first byte says
-/// which, from "a" on, the rest is the JSON.
+/// JSON that came over the control socket: requests to `mlosd`, answers to `mlos`, and what `mlos` makes of them. An answer says by
+/// its schema which it is; requests and errors have none.
 enum AnswerStage {
-  static func read(_ input: [UInt8]) {
-    guard let first = input.first else { return }
-    let json = Array(input.dropFirst())
-    let index = Int(first &- UInt8(ascii: "a")) % kinds.count
-    kinds[index](json)
+  static func read(_ json: [UInt8]) {
+    consume(JSONText.indented(json).utf8.count)
+    guard let schema = (try? Coding.decoder().decode(Named.self, from: .init(json)))?.schema else {
+      _ = decode(AdoptRequest.self, json)
+      _ = decode(HeapProfileRequest.self, json)
+      _ = decode(ErrorAnswer.self, json)
+      return
+    }
+    for columns in [20, 80] {
+      show(json, schema, Terminal(isTerminal: true, measured: columns, environment: [:], noColour: false))
+    }
   }
 
-  private static let terminal = Terminal(isTerminal: true, measured: 80, environment: [:], noColour: false)
+  private struct Named: Decodable {
+    var schema: String?
+  }
 
-  private static let kinds: [@Sendable ([UInt8]) -> Void] = [
-    { _ = decode(AdoptRequest.self, $0) }, { _ = decode(HeapProfileRequest.self, $0) },
-    { if let answer = decode(StatusAnswer.self, $0) { show(StatusView(answer: answer).lines(terminal)) } },
-    { json in
+  private static func show(_ json: [UInt8], _ schema: String, _ terminal: Terminal) {
+    switch schema {
+    case StatusAnswer.schema:
+      if let answer = decode(StatusAnswer.self, json) { use(StatusView(answer: answer).lines(terminal)) }
+    case ProcessesAnswer.schema:
       guard let answer = decode(ProcessesAnswer.self, json) else { return }
-      for order in ProcessOrder.allCases { show(ProcessesView(answer: answer, order: order).lines(terminal)) }
-    },
-    { json in
+      for order in ProcessOrder.allCases { use(ProcessesView(answer: answer, order: order).lines(terminal)) }
+    case ModulesAnswer.schema:
       guard let answer = decode(ModulesAnswer.self, json) else { return }
-      for order in MemoryOrder.allCases { show(ModulesView(answer: answer, order: order).lines(terminal)) }
-    },
-    { json in
+      for order in MemoryOrder.allCases { use(ModulesView(answer: answer, order: order).lines(terminal)) }
+    case PackagesAnswer.schema:
       guard let answer = decode(PackagesAnswer.self, json) else { return }
-      for order in MemoryOrder.allCases { show(PackagesView(answer: answer, pid: 7, order: order).lines(terminal)) }
-    },
-    { json in
+      for order in MemoryOrder.allCases { use(PackagesView(answer: answer, pid: 4711, order: order).lines(terminal)) }
+    case EventsAnswer.schema:
       guard let answer = decode(EventsAnswer.self, json) else { return }
-      show(answer.events.map { EventLine.text($0, terminal, clock: EventLine.localTime) })
-    },
-    { json in
+      use(answer.events.map { EventLine.text($0, terminal, clock: EventLine.localTime) })
+    case HeapAnswer.schema:
       guard let answer = decode(HeapAnswer.self, json), answer.isConsistent else { return }
       for by in HeapMeasure.allCases {
-        show(HeapView(answer: answer, by: by).lines(terminal))
+        use(HeapView(answer: answer, by: by).lines(terminal))
         consume(FlameGraph(answer: answer, by: by).svg().utf8.count)
       }
       consume(PprofProfile(answer: answer).encoded().count)
-    },
-    { _ = decode(HeapProgressAnswer.self, $0) }, { _ = decode(AdoptAnswer.self, $0) }, { _ = decode(ErrorAnswer.self, $0) },
-    { if let answer = decode(ConfigAnswer.self, $0) { show(ConfigView(answer: answer, showsOrigin: true).lines(terminal)) } },
-    { consume(JSONText.indented($0).utf8.count) },
-  ]
+    case ConfigAnswer.schema:
+      if let answer = decode(ConfigAnswer.self, json) { use(ConfigView(answer: answer, showsOrigin: true).lines(terminal)) }
+    case HeapProgressAnswer.schema: _ = decode(HeapProgressAnswer.self, json)
+    case AdoptAnswer.schema: _ = decode(AdoptAnswer.self, json)
+    default: return
+    }
+  }
 
-  private static func show(_ lines: [String]) { consume(lines.count) }
+  private static func use(_ lines: [String]) { consume(lines.count) }
 
   /// What was understood is the same after it was written by `mlosd`'s encoder and read again.
   private static func decode<Value: Codable & Equatable>(_ type: Value.Type, _ json: [UInt8]) -> Value? {
