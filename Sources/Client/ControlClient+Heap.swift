@@ -6,10 +6,10 @@ extension ControlClient {
 
   /// Samples the allocations of a process; answers when the time is over, or `stopHeapProfile` was called.
   public func heapProfile(of pid: Int32, _ request: HeapProfileRequest) async throws(ClientError) -> Answer<HeapAnswer> {
-    // A supervisor that hangs is told by the usual time, not by that of a profile.
-    _ = try await get(["status"], as: StatusAnswer.self)
-    return try await post(
+    let answer: Answer<HeapAnswer> = try await post(
       ["processes", "\(pid)", "heap"], body: request, wait: .seconds(request.seconds.rounded(.up)) + Self.heapPatience)
+    guard answer.body.isConsistent() else { throw .protocolError("it names frames or packages that are not in it") }
+    return answer
   }
 
   /// How far the profile under way is.

@@ -13,6 +13,11 @@ public final class HeapRecorder: Sendable {
   static let budget: UInt64 = 50_000_000
   /// 2 s for what is left at the end: some ten times what a full ring takes.
   static let lastBudget: UInt64 = 2_000_000_000
+  /// 150 ms that the last sample of a round may take over the round's budget, for files that are read for the first time. Where
+  /// it is not enough the sample's stack is incomplete.
+  static let grace: UInt64 = 150_000_000
+  /// 20 s for the names: half of the time that a client waits for them.
+  static let namingBudget: UInt64 = 20_000_000_000
 
   private struct State {
     var isEnding = false
@@ -98,7 +103,8 @@ public final class HeapRecorder: Sendable {
       case .refused: refused &+= 1
       case .sample(let sample):
         if aggregate.isFull { aggregate.keep(only: segment.live()) }
-        aggregate.add(id: sample.id, size: sample.bytes, mean: sample.mean, unwinder.unwind(sample.stack))
+        let stack = unwinder.unwind(sample.stack) { monotonic() < limit + Self.grace }
+        aggregate.add(id: sample.id, size: sample.bytes, mean: sample.mean, stack)
       }
       if monotonic() > limit { return }
     }
@@ -132,7 +138,8 @@ public final class HeapRecorder: Sendable {
     record.stacksLost = header.ring_lost
     record.liveLost = header.live_lost
     record.refused = refused
-    HeapNaming(map: map, pid: pid).fill(&record, aggregate.stacks)
+    let limit = monotonic() + Self.namingBudget
+    HeapNaming(map: map, pid: pid) { monotonic() < limit }.fill(&record, aggregate.stacks)
     return record
   }
 
@@ -147,18 +154,21 @@ public final class HeapRecorder: Sendable {
     default: return .unknown
     }
   }
+}
 
-  private func monotonic() -> UInt64 {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-  }
+/// CLOCK_MONOTONIC nanoseconds.
+private func monotonic() -> UInt64 {
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }
 
 /// Gives the places in stacks their files and functions.
 struct HeapNaming {
   let map: CodeMap
   let pid: Int32
+  /// Asked before every table that is read: what is left when the time is over has addresses and no names.
+  var mayGoOn: () -> Bool = { true }
 
   private struct Function: Hashable {
     var image: Int?
@@ -174,8 +184,7 @@ struct HeapNaming {
     for stack in stacks {
       let frames = stack.frames.map { location -> Int in
         let symbol = location.image.flatMap { symbols[$0]?[location.address] }
-        let entry = location.image.flatMap { map.images[$0].table?.row(at: location.address)?.start }
-        let key = Function(image: location.image, start: symbol?.address ?? entry ?? location.address)
+        let key = Function(image: location.image, start: symbol?.address ?? entry(location) ?? location.address)
         if let known = indexOfFrame[key] { return known }
         record.frames.append(
           HeapFrame(file: location.image.map { map.images[$0].file }, address: key.start, function: symbol?.name))
@@ -197,6 +206,12 @@ struct HeapNaming {
     }
   }
 
+  /// Where the code's entry in the unwind table begins.
+  private func entry(_ location: CodeLocation) -> UInt64? {
+    guard let image = location.image, mayGoOn() else { return nil }
+    return map.images[image].table?.row(at: location.address)?.start
+  }
+
   private func symbols(_ stacks: [HeapAggregate.Stack]) -> [Int: [UInt64: SymbolFinder.Symbol]] {
     var addresses: [Int: Set<UInt64>] = [:]
     for stack in stacks {
@@ -204,7 +219,7 @@ struct HeapNaming {
     }
     var result: [Int: [UInt64: SymbolFinder.Symbol]] = [:]
     for (index, wanted) in addresses.sorted(by: { $0.key < $1.key }) {
-      guard let elf = map.images[index].elf else { continue }
+      guard let elf = map.images[index].elf, mayGoOn() else { continue }
       var found = SymbolFinder.functions(elf, at: wanted.sorted())
       let missing = wanted.filter { found[$0] == nil }
       if !missing.isEmpty, let separate = separate(elf, map.images[index].file.path) {

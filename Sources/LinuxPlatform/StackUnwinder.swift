@@ -42,14 +42,16 @@ struct StackUnwinder {
     static let savedRegisters = [3, 6, 12, 13, 14, 15]
   #endif
 
-  func unwind(_ copy: StackCopy) -> UnwoundStack {
+  /// - Parameter mayGoOn: Asked before every frame: one whose row is not known yet can take as long as a hostile file makes it,
+  ///   within `UnwindTable.entryLimit`.
+  func unwind(_ copy: StackCopy, while mayGoOn: () -> Bool = { true }) -> UnwoundStack {
     var result = UnwoundStack()
     var registers = copy.registers
     registers[Self.stackPointer] = copy.stackPointer
     var counter = copy.programCounter
     // A return address stands behind its call, which may be the function's last instruction.
     var isReturnAddress = false
-    while result.frames.count < Self.frameLimit {
+    while result.frames.count < Self.frameLimit, mayGoOn() {
       guard let location = map.location(of: isReturnAddress ? counter &- 1 : counter) else { return result }
       result.frames.append(location)
       let caller: Caller

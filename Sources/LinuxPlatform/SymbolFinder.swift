@@ -2,8 +2,9 @@
 ///
 /// A table is read once, in pieces, for all addresses that are asked for: nothing of it is kept.
 struct SymbolFinder {
-  /// Symbols looked at in one file; the largest known library has 3 million.
-  static let symbolLimit = 8 << 20
+  /// Symbols looked at in one file, over all its tables, and addresses compared with them; the largest known library has
+  /// 3 million. Any number of sections can name the same bytes as their symbols, so a limit a table would be none.
+  static let stepLimit = 8 << 20
   static let nameLimit = 4096
   private static let piece = 1024
 
@@ -13,14 +14,17 @@ struct SymbolFinder {
   }
 
   /// Functions that hold the addresses; those without one are missing.
-  /// - Parameter addresses: As in the file, ascending.
-  static func functions(_ image: ElfImage, at addresses: [UInt64]) -> [UInt64: Symbol] {
+  /// - Parameters:
+  ///   - addresses: As in the file, ascending.
+  ///   - limit: Beyond it the search ends with what it has found.
+  static func functions(_ image: ElfImage, at addresses: [UInt64], limit: Int = stepLimit) -> [UInt64: Symbol] {
     guard !addresses.isEmpty else { return [:] }
     let sections = image.sections()
     var found: [UInt64: Candidate] = [:]
+    var steps = limit
     for section in sections where (section.type == 2 || section.type == 11) && section.entrySize == 24 {
       guard section.link < sections.count, sections[section.link].type == 3 else { continue }
-      scan(image, section, strings: sections[section.link], addresses, &found)
+      scan(image, section, strings: sections[section.link], addresses, &found, &steps)
     }
     return found.compactMapValues { candidate in
       image.text(at: candidate.name, limit: Self.nameLimit).flatMap { name in
@@ -40,15 +44,16 @@ struct SymbolFinder {
 
   private static func scan(
     _ image: ElfImage, _ section: ElfImage.Section, strings: ElfImage.Section, _ addresses: [UInt64],
-    _ found: inout [UInt64: Candidate]
+    _ found: inout [UInt64: Candidate], _ steps: inout Int
   ) {
-    let count = Int(min(section.size / 24, UInt64(symbolLimit)))
+    let count = Int(min(section.size / 24, UInt64(max(steps, 0))))
     var index = 0
-    while index < count {
+    while index < count, steps > 0 {
       let part = min(piece, count - index)
       guard let start = section.offset.addingReportingOverflow(UInt64(index * 24)).partialValue as UInt64?,
         let bytes = image.bytes(at: start, count: part * 24)
       else { return }
+      steps -= part
       for place in 0..<part {
         var entry = ByteCursor(bytes[(place * 24)..<(place * 24 + 24)])
         guard let name = entry.u32(), let info = entry.u8(), entry.skip(1), let home = entry.u16(), let value = entry.u64(),
@@ -56,20 +61,22 @@ struct SymbolFinder {
         else { continue }
         let rank = [2, 0, 1][min(Int(info >> 4), 2)]
         let candidate = Candidate(start: value, size: size, rank: rank, name: strings.offset &+ UInt64(name))
-        offer(candidate, addresses, &found)
+        offer(candidate, addresses, &found, &steps)
       }
       index += part
     }
   }
 
-  private static func offer(_ candidate: Candidate, _ addresses: [UInt64], _ found: inout [UInt64: Candidate]) {
+  private static func offer(
+    _ candidate: Candidate, _ addresses: [UInt64], _ found: inout [UInt64: Candidate], _ steps: inout Int
+  ) {
     guard candidate.size > 0 else { return }
     var (low, high) = (0, addresses.count)
     while low < high {
       let middle = (low + high) / 2
       if addresses[middle] < candidate.start { low = middle + 1 } else { high = middle }
     }
-    while low < addresses.count, addresses[low] - candidate.start < candidate.size {
+    while low < addresses.count, addresses[low] - candidate.start < candidate.size, steps > 0 {
       let address = addresses[low]
       // The narrowest function that holds it, then the most public name.
       if let known = found[address], (known.size, known.rank, known.name) <= (candidate.size, candidate.rank, candidate.name) {
@@ -77,6 +84,7 @@ struct SymbolFinder {
         found[address] = candidate
       }
       low += 1
+      steps -= 1
     }
   }
 

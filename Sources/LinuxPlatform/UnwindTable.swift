@@ -1,8 +1,9 @@
 /// Call frame information of one file: .eh_frame, found through the sorted table of .eh_frame_hdr (Linux Standard Base
 /// Core 5.0, "Exception Frames"). Why this is ours and not libunwind's: see docs/internals/heap.md.
 final class UnwindTable {
-  /// Largest entry looked at; those of the largest generated functions take some 10 KiB.
-  static let entryLimit = 1 << 20
+  /// Largest entry looked at, 64 KiB; those of the largest generated functions take some 10 KiB. One of this size, made
+  /// to be slow, takes some 30 ms to carry out.
+  static let entryLimit = 64 << 10
   /// Depth of remembered states; compilers use one or two.
   static let rememberLimit = 64
   private static let rowLimit = 65_536

@@ -7,6 +7,7 @@ let settings: [SwiftSetting] = [.enableUpcomingFeature("ExistentialAny")]
 
 let package = Package(
   name: "fuzz",
+  dependencies: [.package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")],
   targets: [
     .target(name: "CAgentABI"),
     .target(name: "CLinux"),
@@ -18,9 +19,15 @@ let package = Package(
     .target(name: "Wire", dependencies: ["Model"], swiftSettings: settings),
     .target(name: "LinuxPlatform", dependencies: ["Model", "CLinux", "CAgentABI", "CELF"], swiftSettings: settings),
     .target(name: "Frames", dependencies: ["CAgentABI"], swiftSettings: settings),
+    // What the supervisor and the command line make of what was read, as far as it needs neither logger nor event loop.
+    .target(name: "Supervised", dependencies: ["Model"], swiftSettings: settings),
+    .target(
+      name: "Views",
+      dependencies: ["Wire", "Model", "CLinux", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      swiftSettings: settings),
     .executableTarget(
       name: "fuzz",
-      dependencies: ["Config", "Wire", "LinuxPlatform", "Frames", "CFuzz", "Model"],
+      dependencies: ["Config", "Wire", "LinuxPlatform", "Frames", "CFuzz", "Model", "Supervised", "Views"],
       swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])]),
   ]
 )

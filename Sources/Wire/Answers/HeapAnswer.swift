@@ -47,6 +47,14 @@ public struct HeapAnswer: Codable, Sendable, Hashable {
   }
 }
 
+extension HeapAnswer {
+  /// Every frame and package that is named by its place is there. Who reads an answer off a socket asks this first.
+  public func isConsistent() -> Bool {
+    frames.allSatisfy { packages.indices.contains($0.package) }
+      && stacks.allSatisfy { packages.indices.contains($0.package) && $0.frames.allSatisfy { frames.indices.contains($0) } }
+  }
+}
+
 /// How samples were taken, and what was lost of them.
 public struct HeapSampling: Codable, Sendable, Hashable {
   /// Bytes between two samples on average, to begin with.

@@ -72,6 +72,8 @@ struct HeapCommand: AsyncParsableCommand {
 
   private func profile(_ client: ControlClient) async throws(ClientError) -> ControlClient.Answer<HeapAnswer> {
     let pid = pid.pid
+    // A supervisor that hangs is told after the usual time, not after that of a profile.
+    _ = try await client.status()
     let interrupts = Self.interrupts { Task { _ = try? await client.stopHeapProfile(of: pid) } }
     defer { interrupts.cancel() }
     let shown = isatty(STDERR_FILENO) == 1 && seconds > 2

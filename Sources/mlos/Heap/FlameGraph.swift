@@ -94,7 +94,9 @@ struct FlameGraph {
   private func box(_ frame: Int, _ x: Double, _ y: Double, _ width: Double, _ bytes: Double, _ total: Double) -> String {
     let name = name(frame)
     let share = Phrases.decimal(bytes / total * 100, places: 1)
-    let title = "\(name)\(packageName(frame).map { " (\($0))" } ?? ""): \(Phrases.bytes(UInt64(bytes))), \(share) %"
+    // Added up, figures that end at the largest number go beyond it.
+    let amount = Phrases.bytes(UInt64(exactly: bytes.rounded()) ?? .max)
+    let title = "\(name)\(packageName(frame).map { " (\($0))" } ?? ""): \(amount), \(share) %"
     var text = "<g><title>\(Self.escaped(title))</title>"
     text += "<rect x=\"\(Self.number(x))\" y=\"\(Self.number(y))\" width=\"\(Self.number(max(width - 0.5, 0.3)))\" "
     text += "height=\"\(Self.number(Self.rowHeight - 1))\" rx=\"2\" fill=\"\(colour(frame))\"/>"

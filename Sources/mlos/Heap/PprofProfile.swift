@@ -103,13 +103,18 @@ struct PprofProfile {
       profile.message(5, function)
     }
     let period = valueType("space", "bytes")
-    profile.number(9, UInt64(max(0, answer.startedAt * 1e9)))
-    profile.number(10, UInt64(max(0, answer.seconds * 1e9)))
+    profile.number(9, Self.nanoseconds(answer.startedAt))
+    profile.number(10, Self.nanoseconds(answer.seconds))
     profile.message(11, period)
     profile.number(12, answer.sampling.meanBytes)
     profile.number(14, strings.place("inuse_space"))
     for text in strings.all { profile.text(6, text) }
     return profile.bytes
+  }
+
+  /// Of a time or a length of time; 0, which the format takes for not known, for one that does not fit.
+  private static func nanoseconds(_ seconds: Double) -> UInt64 {
+    Int64(exactly: (seconds * 1e9).rounded()).map { UInt64(max($0, 0)) } ?? 0
   }
 }
 

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "cfuzz.h"
 #include "mlos_abi.h"
+#include "mlos_heap.h"
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -64,4 +65,40 @@ int fuzz_segment(void **base, size_t *size) {
     return -1;
   fill(*base);
   return descriptor;
+}
+
+void *fuzz_heap_view(int descriptor) {
+  void *view = mmap(NULL, MLOS_HEAP_SEGMENT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+  return view == MAP_FAILED ? NULL : view;
+}
+
+void fuzz_heap_live(void *view, uint64_t place, uint64_t address, uint64_t id, uint64_t bytes, uint64_t mean) {
+  struct mlos_heap_live *rows = (void *)((uint8_t *)view + MLOS_HEAP_LIVE_OFFSET);
+  rows[place % MLOS_HEAP_LIVE_CAPACITY] = (struct mlos_heap_live){address, id, bytes, mean};
+}
+
+static struct mlos_heap_record *record(void *view, uint64_t place) {
+  struct mlos_heap_record *records = (void *)((uint8_t *)view + MLOS_HEAP_RING_OFFSET);
+  return &records[place % MLOS_HEAP_RING_CAPACITY];
+}
+
+void fuzz_heap_record(void *view, uint64_t place, uint64_t sequence, const struct fuzz_sample *sample, const uint64_t *saved,
+                      const uint64_t *stack, size_t words) {
+  struct mlos_heap_record *entry = record(view, place);
+  entry->id = sample->id;
+  entry->bytes = sample->bytes;
+  entry->mean = sample->mean;
+  entry->stack_bytes = sample->stack_bytes;
+  entry->pc = sample->pc;
+  entry->sp = sample->sp;
+  memcpy(entry->saved, saved, sizeof entry->saved);
+  size_t size = words * sizeof *stack;
+  memcpy(entry->stack, stack, size < MLOS_HEAP_STACK_BYTES ? size : MLOS_HEAP_STACK_BYTES);
+  __atomic_store_n(&entry->sequence, sequence, __ATOMIC_RELEASE);
+}
+
+void fuzz_heap_free(void *view, uint64_t place, uint64_t sequence) {
+  struct mlos_heap_record *entry = record(view, place);
+  memset(entry, 0, sizeof *entry);
+  __atomic_store_n(&entry->sequence, sequence, __ATOMIC_RELEASE);
 }

@@ -1,0 +1,1 @@
+../../../../Sources/Supervisor/HeapAttribution.swift

@@ -1,0 +1,1 @@
+../../../../Sources/mlos/Heap/PprofProfile.swift

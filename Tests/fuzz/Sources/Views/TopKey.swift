@@ -1,0 +1,1 @@
+../../../../Sources/mlos/Top/TopKey.swift

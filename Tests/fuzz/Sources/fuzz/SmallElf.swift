@@ -1,0 +1,1 @@
+../../../LinuxPlatformTests/SmallElf.swift
