@@ -58,6 +58,7 @@ class Widths(Case):
             "threading.Thread(target=work, daemon=True).start()\ncheckpoint('up')")
         self.worker.line()
         self.watch.wait_for(self.worker.pid)
+        self.watch.await_event(self.worker.pid, "loaded", str(library))
         self.watch.await_event(self.worker.pid, "loaded")
 
     def check(self, *arguments: str, heading: str | None = None) -> None:
