@@ -23,7 +23,7 @@ class CompletionCase(Case):
         program.write_text("#!/bin/sh\n")
         program.chmod(0o755)
         (self.folder / "unlikely-data").write_text("")
-        self.variables = {"PATH": f"{tools}:{BUILD}:/usr/bin:/bin", "HOME": str(self.folder)}
+        self.variables = {"PATH": f"{tools}:{BUILD}:/usr/bin:/bin", "HOME": str(self.folder), "XDG_RUNTIME_DIR": str(self.folder)}
         watch = self.supervisor()
         self.watched = self.program(watch.socket, "checkpoint('up')")
         self.watched.line()
@@ -117,7 +117,8 @@ class Loading(Case):
             script = self.folder / f"completion.{shell}"
             script.write_text(run([MLOS, "completion", shell], text=True).stdout)
             prepare = "autoload -Uz compinit; compinit -D -u; " if shell == "zsh" else ""
-            done = run([shell, "-c", f"{prepare}source {script}"], text=True, env=environment(HOME=str(self.folder)))
+            done = run([shell, "-c", f"{prepare}source {script}"], text=True,
+                env=environment(HOME=str(self.folder), XDG_RUNTIME_DIR=str(self.folder)))
             self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""), shell)
 
 
