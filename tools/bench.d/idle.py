@@ -52,7 +52,7 @@ def bench(figures: Figures, setting: Setting) -> None:
     with supervisor(setting.binaries, setting.directory) as (socket, pid):
         prefix = [str(setting.binaries / "mlos"), "run", "--socket", str(socket), "--"]
         with idle_targets(prefix, setting.directory) as pids:
-            time.sleep(2)  # agents attach lazily, 0.2 s after the start; then their first readings settle
+            time.sleep(8)  # agents attach lazily, and are looked at twice in their first 5 s
             began, used, woken = time.monotonic(), ticks(pid), [switches(target) for target in pids]
             highest = 0
             while time.monotonic() - began < SECONDS:
