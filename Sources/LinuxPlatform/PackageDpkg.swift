@@ -5,8 +5,10 @@ import Model
 struct DpkgDatabase {
   private var stamp: DirectoryStamp?
   private var answers: [[UInt8]: PackageIdentity?] = [:]
-  /// diverted-to path -> the path its package knows it by, and who diverted (dpkg-divert(1)).
-  private var diversions: [Diversion] = []
+  /// Where files were moved to for another package's sake, and from where (dpkg-divert(1)). Looked up, never walked: the file may
+  /// list as many as it has room for.
+  private var diversionsTo: [[UInt8]: Diversion] = [:]
+  private var diversionsFrom: [[UInt8]: Diversion] = [:]
   private var installed: Set<String> = []
 
   private struct Diversion {
@@ -27,7 +29,9 @@ struct DpkgDatabase {
     guard now != stamp || answers.count > Self.answerLimit else { return }
     stamp = now
     answers = [:]
-    diversions = Self.diversions(root)
+    let diversions = Self.diversions(root)
+    diversionsTo = Dictionary(diversions.map { ($0.divertedTo, $0) }, uniquingKeysWith: { first, _ in first })
+    diversionsFrom = Dictionary(diversions.map { ($0.original, $0) }, uniquingKeysWith: { first, _ in first })
     installed = Set(((try? root.names(Self.information)) ?? []).compactMap { Self.package(ofList: $0) })
   }
 
@@ -94,19 +98,19 @@ struct DpkgDatabase {
   private func listedNames(_ path: [UInt8]) -> [[UInt8]] {
     var names = [path]
     if let twin = Self.usrTwin(path) { names.append(twin) }
-    for diversion in diversions where names.contains(diversion.divertedTo) { names.append(diversion.original) }
+    names += names.compactMap { diversionsTo[$0]?.original }
     return names
   }
 
   private func owner(_ path: [UInt8], _ owners: [[UInt8]: [String]]) -> String? {
     for name in [path] + [Self.usrTwin(path)].compactMap(\.self) {
-      if let diversion = diversions.first(where: { $0.divertedTo == name }),
+      if let diversion = diversionsTo[name],
         let owner = owners[diversion.original]?.filter({ $0 != diversion.package }).min()
       {
         return owner
       }
       guard let packages = owners[name] else { continue }
-      if let diversion = diversions.first(where: { $0.original == name }), packages.contains(diversion.package) {
+      if let diversion = diversionsFrom[name], packages.contains(diversion.package) {
         return diversion.package
       }
       return packages.min()

@@ -7,6 +7,11 @@ struct PythonSite {
   private var stamp: DirectoryStamp?
   private var distributions: [Distribution] = []
   private var answers: [[UInt8]: PackageIdentity?] = [:]
+  /// Indices of distributions by their names and by those of their entries; looked up, since both lists are the container's.
+  private var indexOfName: [String: Int] = [:]
+  private var indexOfEntry: [[UInt8]: Int] = [:]
+  /// Index of the distribution that claims a top folder, from all top_level.txt; nil until somebody asks.
+  private var claims: [[UInt8]: Int]?
 
   private struct Distribution {
     /// Name of the metadata's file or directory, or of an .egg directory.
@@ -16,6 +21,8 @@ struct PythonSite {
   }
 
   private static let answerLimit = 65_536
+  /// Folders claimed by all distributions together; of more the first by name count.
+  private static let claimLimit = 65_536
   /// RECORD of the largest framework wheels is 2 MiB.
   private static let recordLimit = 64 << 20
 
@@ -43,7 +50,12 @@ struct PythonSite {
     guard now != stamp || answers.count > Self.answerLimit else { return }
     stamp = now
     answers = [:]
+    claims = nil
     distributions = ((try? root.names(path)) ?? []).compactMap { Self.distribution($0, in: path, root) }
+    // Of two with a name that means the same the first by name.
+    indexOfName = Dictionary(
+      distributions.enumerated().map { ($1.normalizedName, $0) }, uniquingKeysWith: { first, _ in first })
+    indexOfEntry = Dictionary(distributions.enumerated().map { ($1.entry, $0) }, uniquingKeysWith: { first, _ in first })
   }
 
   func answer(for file: [UInt8]) -> PackageIdentity?? { answers[file] }
@@ -93,25 +105,32 @@ struct PythonSite {
   }
 
   /// Without a list: the distribution called like the top folder, or one that claims that folder, else the folder itself.
-  private func byName(_ relative: [UInt8], _ root: borrowing RootDirectory) -> PackageIdentity {
+  private mutating func byName(_ relative: [UInt8], _ root: borrowing RootDirectory) -> PackageIdentity {
     var top = Array(relative.prefix { $0 != slash })
     if top.count == relative.count {
       // A module of its own: `_cffi_backend.cpython-311-x86_64-linux-gnu.so`.
       top = Array(top.prefix { $0 != UInt8(ascii: ".") })
-    } else if top.hasSuffix(".egg"), let egg = distributions.first(where: { $0.entry == top }) {
-      return egg.identity
+    } else if top.hasSuffix(".egg"), let egg = indexOfEntry[top] {
+      return distributions[egg].identity
     } else if top.hasSuffix(".libs") {
       top.removeLast(5)
     }
     let name = printable(top.prefix(128))
-    let normalized = Self.normalized(name)
-    if let match = distributions.first(where: { $0.normalizedName == normalized }) { return match.identity }
-    let claims = distributions.first { distribution in
+    if let match = indexOfName[Self.normalized(name)] { return distributions[match].identity }
+    let claims = claims ?? readClaims(root)
+    self.claims = claims
+    return claims[top].map { distributions[$0].identity } ?? PackageIdentity(name: name, kind: .python)
+  }
+
+  /// One reading of every top_level.txt, whatever the number of files that are asked about. Of two claims the first by name wins.
+  private func readClaims(_ root: borrowing RootDirectory) -> [[UInt8]: Int] {
+    var claims: [[UInt8]: Int] = [:]
+    for (index, distribution) in distributions.enumerated() where claims.count < Self.claimLimit {
       let file = path + [slash] + distribution.entry + bytes("/top_level.txt")
-      guard let text = try? root.contents(file, limit: 64 << 10) else { return false }
-      return text.split(separator: 0x0A).contains { $0.elementsEqual(top) }
+      guard let text = try? root.contents(file, limit: 64 << 10) else { continue }
+      for line in text.split(separator: 0x0A) where claims[Array(line)] == nil { claims[Array(line)] = index }
     }
-    return claims?.identity ?? PackageIdentity(name: name, kind: .python)
+    return claims
   }
 
   private static func distribution(
