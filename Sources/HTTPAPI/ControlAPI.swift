@@ -58,15 +58,15 @@ public struct ControlAPI: Sendable {
     Application(
       router: router(),
       server: .http1(
-        configuration: .init(additionalChannelHandlers: [ParserFaultInstaller()], idleTimeout: Self.idleTimeout)),
+        configuration: .init(additionalChannelHandlers: [ParserFaultInstaller(), ClientWatch()], idleTimeout: Self.idleTimeout)),
       configuration: .init(
         address: .unixDomainSocket(path: socketPath), serverName: "mlosd",
         availableConnectionsDelegate: MaximumAvailableConnections(Self.connectionLimit)),
       onServerRunning: { _ in onListening() }, logger: logger)
   }
 
-  func router() -> Router<BasicRequestContext> {
-    let router = Router()
+  func router() -> Router<ControlContext> {
+    let router = Router(context: ControlContext.self)
     router.add(middleware: RequestIdentity())
     router.add(middleware: ErrorMiddleware())
     router.add(middleware: LogRequestsMiddleware(.debug))

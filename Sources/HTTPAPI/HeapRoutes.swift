@@ -28,7 +28,7 @@ extension ControlAPI {
     ]
   }
 
-  private func profileHeap(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+  private func profileHeap(_ request: Request, _ context: ControlContext) async throws -> Response {
     let pid = try Self.pid(context.parameters.get("pid") ?? "", of: "pid")
     let asked = try await JSON.decode(HeapProfileRequest.self, from: request, limit: bodyLimit())
     guard asked.seconds > 0, asked.seconds <= HeapRequest.longest else {
@@ -41,7 +41,10 @@ extension ControlAPI {
         .unprocessableContent, "invalid_request",
         "field 'mean_bytes' must be from \(Self.means.lowerBound) to \(Self.means.upperBound)")
     }
-    let snapshot = try await commands.profileHeap(HeapRequest(pid: pid, seconds: asked.seconds, mean: mean))
+    // A client that is killed or loses its connection must not keep the next one out for an hour.
+    let snapshot = try await ClientWatch.whileThere(context.channel) {
+      try await commands.profileHeap(HeapRequest(pid: pid, seconds: asked.seconds, mean: mean))
+    }
     return try JSON.response(HeapAnswer(snapshot, package: asked.package))
   }
 }

@@ -52,9 +52,14 @@ extension Supervisor {
     defer { heap.active[request.pid] = nil }
     let outcome: HeapOutcome
     if commands.send(.heapStart, request: number, descriptor: recording.descriptor) {
-      outcome = await withCheckedContinuation { continuation in
-        heap.active[request.pid]?.continuation = continuation
-        setHeapTimer(request.pid, number, Self.heapAnswerLimit, .notAnswered)
+      outcome = await withTaskCancellationHandler {
+        await withCheckedContinuation { continuation in
+          heap.active[request.pid]?.continuation = continuation
+          setHeapTimer(request.pid, number, Self.heapAnswerLimit, .notAnswered)
+        }
+      } onCancel: {
+        // Nobody waits for it any more.
+        Task { await self.heapTimeOver(request.pid, number, .stopped) }
       }
     } else {
       outcome = .notAnswered

@@ -264,6 +264,17 @@ class HeapProfiles(Case):
         # And afterwards there may be one.
         supervisor.mlos("heap", str(program.pid), "--seconds", "0.2")
 
+    def test_a_client_that_is_killed_makes_room_for_the_next(self) -> None:
+        supervisor = self.supervisor()
+        program = self.known(supervisor)
+        first = self.begin(supervisor, program.pid, "--seconds", "600")
+        self.sampling(supervisor, program.pid)
+        first.kill()
+        self.finish(first)
+        supervisor.await_quietly(
+            "the profile has ended", lambda: supervisor.request("GET", f"/api/v1/processes/{program.pid}/heap")[0] == 409)
+        supervisor.mlos("heap", str(program.pid), "--seconds", "0.2")
+
     def test_the_end_of_the_process_gives_what_there_was(self) -> None:
         supervisor = self.supervisor()
         for what, words in (("kill", "the process ended"), ("exec", "executed another program")):
