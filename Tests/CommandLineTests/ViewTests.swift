@@ -109,6 +109,16 @@ import Wire
     #expect(told.contains("mkswap/swapfile&&swapon/swapfile"))
   }
 
+  @Test("where nothing is live any more the table and the graph say how to see the rest") func nothingLive() throws {
+    var answer: HeapAnswer = try Self.fixture("heap")
+    let words = "nothing of it is live any more"
+    #expect(!HeapView(answer: answer).summary.contains { $0.contains(words) })
+    answer.total.live.bytes = 0
+    #expect(HeapView(answer: answer).summary.contains { $0.contains(words) })
+    #expect(FlameGraph(answer: answer).svg().contains(words))
+    #expect(!HeapView(answer: answer, by: .allocated).summary.contains { $0.contains(words) })
+  }
+
   @Test("a profile without a sample says why") func emptyProfile() throws {
     var answer: HeapAnswer = try Self.fixture("heap")
     #expect(HeapView(answer: answer).emptiness == nil)

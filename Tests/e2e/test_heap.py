@@ -267,13 +267,40 @@ class HeapProfiles(Case):
     def test_a_client_that_is_killed_makes_room_for_the_next(self) -> None:
         supervisor = self.supervisor()
         program = self.known(supervisor)
-        first = self.begin(supervisor, program.pid, "--seconds", "600")
+        first = self.begin(supervisor, program.pid, "--seconds", "600", "--flamegraph", "killed.svg")
         self.sampling(supervisor, program.pid)
         first.kill()
         self.finish(first)
+        self.assertFalse((self.folder / "killed.svg").exists())
         supervisor.await_quietly(
             "the profile has ended", lambda: supervisor.request("GET", f"/api/v1/processes/{program.pid}/heap")[0] == 409)
         supervisor.mlos("heap", str(program.pid), "--seconds", "0.2")
+
+    def test_files_that_cannot_be_written_take_nothing_else_with_them(self) -> None:
+        supervisor = self.supervisor()
+        program = self.known(supervisor)
+        whole, pid = self.folder / "whole.pb.gz", str(program.pid)
+        done = supervisor.mlos(
+            "heap", pid, "--seconds", "0.5", "--flamegraph", "/dev/full", "--pprof", str(whole), check=False)
+        self.assertEqual((done.returncode, done.stderr), (1, "mlos: cannot write /dev/full: No space left on device\n"))
+        self.assertIn("samples, one every", done.stdout)
+        self.assertTrue(gzip.decompress(whole.read_bytes()))
+        same = supervisor.mlos("heap", pid, "--flamegraph", str(whole), "--pprof", str(whole), check=False)
+        self.assertEqual(same.returncode, 64, same.stderr)
+        # A reader that goes away takes no file along.
+        piped = self.folder / "piped.svg"
+        abandoned = self.begin(supervisor, program.pid, "--seconds", "0.5", "--flamegraph", str(piped))
+        assert abandoned.stdout
+        abandoned.stdout.close()
+        self.finish(abandoned)
+        self.assertTrue(piped.read_text().endswith("</svg>\n"))
+        # The name stays a link, whether something is written or not.
+        link, target = self.folder / "link.svg", self.folder / "target.svg"
+        link.symlink_to(target)
+        supervisor.mlos("heap", pid, "--seconds", "0.2", "--package", "nonsuch", "--flamegraph", str(link), check=False)
+        self.assertTrue(link.is_symlink())
+        supervisor.mlos("heap", pid, "--seconds", "0.5", "--flamegraph", str(link))
+        self.assertTrue(link.is_symlink() and target.read_text().endswith("</svg>\n"))
 
     def test_the_end_of_the_process_gives_what_there_was(self) -> None:
         supervisor = self.supervisor()

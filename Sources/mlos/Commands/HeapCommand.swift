@@ -36,6 +36,7 @@ struct HeapCommand: AsyncParsableCommand {
     guard seconds > 0, seconds <= Self.longest else {
       throw ValidationError("--seconds must be above 0 and at most \(Int(Self.longest))")
     }
+    if let flamegraph, flamegraph == pprof { throw ValidationError("--flamegraph and --pprof need a file each") }
     try OrderingOptions.check(limit)
   }
 
@@ -43,10 +44,11 @@ struct HeapCommand: AsyncParsableCommand {
     Output.prepare()
     let client = try connection.client()
     // Found out now, not when the profile is there and cannot be written.
-    let files = try [flamegraph, pprof].map { try $0.map { try ResultFile(path: $0) } }
+    let graph = try flamegraph.map { try ResultFile(path: $0) }
+    let profile = try pprof.map { try ResultFile(path: $0) }
     let answer: ControlClient.Answer<HeapAnswer>
     do throws(ClientError) {
-      answer = try await profile(client)
+      answer = try await sample(client)
     } catch {
       throw failure(error)
     }
@@ -61,16 +63,22 @@ struct HeapCommand: AsyncParsableCommand {
         status: .notFound, message: "no sample of process \(pid.pid) belongs to a package '\(package)'",
         advice: "packages with samples: " + body.packages.map(\.name).joined(separator: ", "))
     }
-    try files[0]?.write(Array(FlameGraph(answer: body, by: by, package: package).svg().utf8))
-    try files[1]?.write(Gzip.compressed(PprofProfile(answer: body).encoded()))
+    // A full disk takes one file, not what was sampled; a reader that goes away takes no file.
+    let outcomes = [
+      graph.map { file in
+        (file.path, Result { try file.write(Array(FlameGraph(answer: body, by: by, package: package).svg().utf8)) })
+      },
+      profile.map { file in (file.path, Result { try file.write(Gzip.compressed(PprofProfile(answer: body).encoded())) }) },
+    ].compactMap(\.self)
     Output.print(output.json ? [JSONText.indented(answer.json)] : view.lines(output.terminal))
-    for path in [flamegraph, pprof].compactMap(\.self) where !output.json {
+    for case (let path, .success) in outcomes where !output.json {
       Output.print(output.terminal.footnote("wrote \(path)", .plain))
     }
     if let reason = body.reason.value { Output.complain("the profile is partial: \(reason)") }
+    for (_, outcome) in outcomes { try outcome.get() }
   }
 
-  private func profile(_ client: ControlClient) async throws(ClientError) -> ControlClient.Answer<HeapAnswer> {
+  private func sample(_ client: ControlClient) async throws(ClientError) -> ControlClient.Answer<HeapAnswer> {
     let pid = pid.pid
     // A supervisor that hangs is told after the usual time, not after that of a profile.
     _ = try await client.status()
@@ -116,34 +124,56 @@ struct HeapCommand: AsyncParsableCommand {
   }
 }
 
-/// A file that is opened before the work and written after it. One that was not there is removed when nothing came of it.
+/// A file that is found to be writable before the work and written after it. One that was not there is not there in between
+/// either, so that nothing is left however the command ends.
 final class ResultFile {
-  private let path: String
-  private let descriptor: Int32
+  let path: String
+  /// Of a file that was there; -1 for one to be made.
+  private var descriptor: Int32
   private let isNew: Bool
   private var isWritten = false
 
+  private static let flags = O_WRONLY | O_CLOEXEC | O_NOCTTY
+
   init(path: String) throws {
     self.path = path
-    isNew = access(path, F_OK) != 0
-    descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0o666)
-    guard descriptor >= 0 else {
-      throw Failure(status: .notFound, message: "cannot write \(path): \(String(cString: strerror(errno)))")
+    let existing = open(path, Self.flags)
+    if existing < 0, errno == ENOENT {
+      let trial = open(path, Self.flags | O_CREAT | O_EXCL, 0o666)
+      isNew = trial >= 0
+      // EEXIST: a symbolic link to nothing, which open(2) makes the file of.
+      descriptor = isNew || errno != EEXIST ? -1 : open(path, Self.flags | O_CREAT, 0o666)
+      guard trial >= 0 || descriptor >= 0 else { throw Self.failure(path) }
+      if isNew {
+        close(trial)
+        unlink(path)
+      }
+    } else {
+      isNew = false
+      descriptor = existing
+      guard existing >= 0 else { throw Self.failure(path) }
     }
   }
 
   func write(_ bytes: [UInt8]) throws {
+    if descriptor < 0 { descriptor = open(path, Self.flags | O_CREAT, 0o666) }
+    guard descriptor >= 0 else { throw Self.failure(path) }
     var rest = bytes[...]
     var failed = ftruncate(descriptor, 0) != 0 && errno != EINVAL
     while !rest.isEmpty && !failed {
       let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
       if count > 0 { rest = rest.dropFirst(count) } else { failed = errno != EINTR }
     }
-    guard !failed else { throw Failure(status: .notFound, message: "cannot write \(path): \(String(cString: strerror(errno)))") }
+    guard !failed else { throw Self.failure(path) }
     isWritten = true
   }
 
+  private static func failure(_ path: String) -> Failure {
+    Failure(status: .notFound, message: "cannot write \(path): \(String(cString: strerror(errno)))")
+  }
+
   deinit {
+    guard descriptor >= 0 else { return }
     close(descriptor)
     if isNew && !isWritten { unlink(path) }
   }

@@ -116,6 +116,7 @@ struct FlameGraph {
       "\(HeapView.phrase(figures)) \(what) in \(Phrases.decimal(answer.seconds, places: 1)) s, "
       + "\(Phrases.count(Int(clamping: figures.samples), "sample", "samples"))"
       + (answer.reason.value.map { "; partial: \($0)" } ?? "")
+      + (HeapView(answer: answer, by: by).nothingLive.map { "; \($0)" } ?? "")
     return """
       <?xml version="1.0" encoding="UTF-8"?>
       <svg xmlns="http://www.w3.org/2000/svg" width="\(Self.number(Self.width))" height="\(Self.number(height))" \

@@ -67,12 +67,19 @@ struct HeapView {
     return error.isEmpty ? amount : error.hasPrefix("<") ? "\(amount) (\(error))" : "\(amount) \(error)"
   }
 
+  /// Why there is no chain of calls, or no box in the graph, though there are samples.
+  var nothingLive: String? {
+    guard by == .live, answer.total.live.bytes == 0, answer.total.allocated.bytes > 0 else { return nil }
+    return "nothing of it is live any more: --by allocated shows who allocated it"
+  }
+
   var summary: [String] {
     let sampling = answer.sampling
     var lines = [
       "\(answer.name) (\(answer.pid)), \(Phrases.decimal(answer.seconds, places: 1)) s: live \(Self.phrase(answer.total.live)) of "
         + "\(Self.phrase(answer.total.allocated)) allocated"
     ]
+    if let nothingLive { lines.append(nothingLive) }
     if let allocated = answer.exact.allocatedBytes.value, let live = answer.exact.liveHeapBytes.value {
       lines.append(
         "counted exactly: \(Phrases.bytes(allocated)) allocated meanwhile; live heap, older blocks too: \(Phrases.bytes(live))")
