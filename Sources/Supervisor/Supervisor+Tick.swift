@@ -23,7 +23,8 @@ extension Supervisor {
       guard let process = processes[pid] else { continue }
       switch process.link {
       case .agent(_, let segment):
-        processes[pid]?.rate.take(segment.heap(), at: moment.monotonic)
+        // Processor time comes in steps of 10 ms, which a program that does little takes minutes to fill.
+        if processes[pid]?.rate.take(segment.heap(), at: moment.monotonic) == true { processes[pid]?.lastActiveAt = moment.wall }
       case .detached, .adopted:
         // No descriptor tells of their end.
         if (try? inspector.isRunning(process.facts.identity)) == false { forget(pid) }

@@ -105,13 +105,15 @@ struct AllocationRate {
   private(set) var allocationsPerSecond: Double?
   private(set) var bytesPerSecond: Double?
 
-  mutating func take(_ heap: HeapCounters, at time: UInt64) {
+  /// - Returns: Whether the program has allocated since the reading before.
+  @discardableResult mutating func take(_ heap: HeapCounters, at time: UInt64) -> Bool {
     guard let before = at else {
       at = time
       counters = heap
-      return
+      return false
     }
-    guard time > before, time - before >= Self.shortest else { return }
+    guard time > before, time - before >= Self.shortest else { return false }
+    let hasAllocated = heap.allocations > counters.allocations
     let seconds = Double(time - before) / 1e9
     // A segment that counts backwards lies: no rate rather than a negative one.
     if heap.allocations >= counters.allocations, heap.bytesAllocated >= counters.bytesAllocated {
@@ -123,5 +125,6 @@ struct AllocationRate {
     }
     at = time
     counters = heap
+    return hasAllocated
   }
 }

@@ -188,6 +188,16 @@ import Testing
     #expect(rate.bytesPerSecond == 5_000)
   }
 
+  @Test func tellsWhetherAnythingWasAllocated() {
+    var rate = AllocationRate()
+    var heap = HeapCounters()
+    heap.allocations = 7
+    var answers = [rate.take(heap, at: 1_000_000_000), rate.take(heap, at: 2_000_000_000)]
+    heap.allocations = 8
+    answers += [2_000_000_001, 3_000_000_000, 4_000_000_000].map { rate.take(heap, at: $0) }
+    #expect(answers == [false, false, false, true, false])
+  }
+
   @Test func countersThatGoBackwardsGiveNoRate() {
     var rate = AllocationRate()
     var heap = HeapCounters()

@@ -118,6 +118,21 @@ import Testing
     #expect(stage.proc.state.withLock { $0.cleared } == [10, 10])
   }
 
+  @Test func whoAllocatesIsActiveAlsoBelowAStepOfProcessorTime() async {
+    let stage = Stage()
+    stage.proc.add(10)
+    let segment = FakeSegment()
+    _ = stage.attach(10, session: 1, segment: segment)
+    await stage.supervisor.tick()
+    stage.clock.advance(seconds: 3)
+    segment.state.withLock { $0.report.heap.allocations += 1 }
+    await stage.supervisor.tick()
+    let then = stage.clock.now.wall
+    stage.clock.advance(seconds: 3)
+    await stage.supervisor.tick()
+    #expect(await stage.supervisor.processes().processes.map(\.lastActiveAt) == [then])
+  }
+
   @Test func oneUnreadableProcessDoesNotHideTheOthers() async throws {
     let stage = Stage()
     stage.proc.add(10)

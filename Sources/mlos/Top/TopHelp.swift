@@ -15,7 +15,7 @@ enum TopHelp {
   static let notes = [
     "HEAP/S is how fast the live heap grows; it needs two readings.",
     "ALLOC/S counts calls, ALLOCATED/S the bytes they gave out.",
-    "CPU % is of one processor. ACTIVE is how long ago it last used one.",
+    "CPU % is of one processor. ACTIVE: since it used one or allocated.",
     "PRIVATE and PROPORTIONAL may be some seconds old. A dash: not known.",
   ]
 
