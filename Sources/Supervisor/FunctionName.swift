@@ -10,6 +10,7 @@ enum FunctionName {
   static let limit = 512
 
   static func readable(_ mangled: [UInt8]) -> String {
+    if let readable = RustName.readable(mangled) { return printable(readable.utf8.prefix(limit)) }
     let name = mangled.prefix(limit)
     if mangled.count <= limit, name.starts(with: Array("_Z".utf8)) {
       var parser = Parser(bytes: Array(name))

@@ -76,11 +76,39 @@ import Testing
     for (mangled, readable) in cases { #expect(FunctionName.readable(Array(mangled.utf8)) == readable) }
   }
 
+  @Test("Names of Rust are readable, as binutils reads them without generic arguments and hashes")
+  func rustNames() {
+    let cases = [
+      ("_RNvCs1_3foo3bar", "foo::bar"), ("_RNvMs_NtCs1C1lLj4PWSY_5alloc3vecNtB4_3Vec4push", "<alloc::vec::Vec>::push"),
+      ("_RNvMs_NtCs1_5alloc3vecINtB4_3VechE4push", "<alloc::vec::Vec<...>>::push"),
+      ("_RNvXs_Cs1_1aRNtB4_1SNtB4_1T1f", "<&a::S as a::T>::f"), ("_RNCNvCs1_1a1f0B3_", "a::f::{closure}"),
+      ("_RINvCs1_1a1fTlmEKj2a_E", "a::f<...>"), ("_RNvXCs1_1aDNtB2_1TEL_NtB2_1U1f", "<dyn a::T as a::U>::f"),
+      ("_RNvXCs1_1aATlSmEj4_NtB2_1U1f", "<[(i32, [u32]); _] as a::U>::f"),
+      ("_RNvCs1_3foo3bar.llvm.123", "foo::bar"), ("_R", "_R"), ("_RNvC9foo", "_RNvC9foo"), ("_RB_", "_RB_"),
+      ("_RNvNvNvB_1a1b1c", "_RNvNvNvB_1a1b1c"),
+    ]
+    for (mangled, readable) in cases { #expect(FunctionName.readable(Array(mangled.utf8)) == readable) }
+    // Each pair is twice the one before: 2^60 letters.
+    func reference(_ offset: Int) -> String {
+      let digits = Array("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+      return "B\(offset > 62 ? String(digits[(offset - 1) / 62]) : "")\(digits[(offset - 1) % 62])_"
+    }
+    var bomb = "_RNvMC1aTTC1bC1bE"
+    var last = 7
+    for _ in 0..<60 {
+      let place = bomb.utf8.count - 2
+      bomb += "T\(reference(last))\(reference(last))E"
+      last = place
+    }
+    bomb += "E1f"
+    #expect(FunctionName.readable(Array(bomb.utf8)) == String(bomb.prefix(FunctionName.limit)))
+  }
+
   @Test("Names of noise end", arguments: 0..<50) func noise(seed: Int) {
     var state = UInt64(seed) &* 0x9E37_79B9_7F4A_7C15
-    let letters = Array("_ZNIES0123456789TLXFJDAUtlCKabQ".utf8)
-    for _ in 0..<200 {
-      var name = Array("_Z".utf8)
+    let letters = Array("_ZNIES0123456789TLXFJDAUtlCKabQBMYvs".utf8)
+    for turn in 0..<200 {
+      var name = Array((turn % 2 == 0 ? "_Z" : "_R").utf8)
       for _ in 0..<500 {
         state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
         name.append(letters[Int(state >> 33) % letters.count])
