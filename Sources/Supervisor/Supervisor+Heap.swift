@@ -50,6 +50,7 @@ extension Supervisor {
     }
     heap.active[request.pid] = ActiveHeapProfile(session: session, request: number, asked: request, recording: recording)
     defer { heap.active[request.pid] = nil }
+    let before = segment.heap().allocations
     let outcome: HeapOutcome
     if commands.send(.heapStart, request: number, descriptor: recording.descriptor) {
       outcome = await withTaskCancellationHandler {
@@ -71,7 +72,8 @@ extension Supervisor {
       throw .unavailable("the names for the profile could not be read within \(Int(Self.heapFinishLimit)) s")
     }
     if case .refused(let answer) = outcome { throw .unavailable(Self.refusal(answer, request.pid)) }
-    return snapshot(request, process, outcome, record, counters, end, moment)
+    let hasAllocated = counters.allocations > before
+    return snapshot(request, process, outcome, record, counters, end, moment, hasAllocated: hasAllocated)
   }
 
   public func stopHeapProfile(of pid: Int32) async throws(CommandError) -> HeapProgress {
@@ -174,7 +176,7 @@ extension Supervisor {
 
   private func snapshot(
     _ request: HeapRequest, _ process: WatchedProcess, _ outcome: HeapOutcome, _ record: HeapRecord, _ counters: HeapCounters,
-    _ end: Moment, _ start: Moment
+    _ end: Moment, _ start: Moment, hasAllocated: Bool
   ) -> HeapSnapshot {
     let last = min(record.ended ?? end.monotonic, end.monotonic)
     let first = record.began ?? last
@@ -192,11 +194,13 @@ extension Supervisor {
     let owners = files.packages(for: paths, of: request.pid, program: process.facts.executable)
     return HeapSnapshot(
       startedAt: start.wall, pid: request.pid, name: process.facts.name, seconds: first < last ? Double(last - first) / 1e9 : 0,
-      askedSeconds: request.seconds, reason: reason(outcome, record, process), record: record, exact: exact,
+      askedSeconds: request.seconds, reason: reason(outcome, record, process, hasAllocated), record: record, exact: exact,
       attribution: HeapAttribution(record, packages: owners))
   }
 
-  private func reason(_ outcome: HeapOutcome, _ record: HeapRecord, _ process: WatchedProcess) -> String? {
+  private func reason(
+    _ outcome: HeapOutcome, _ record: HeapRecord, _ process: WatchedProcess, _ hasAllocated: Bool
+  ) -> String? {
     switch record.end {
     case .filter: return "the program installed a seccomp filter, after which the agent makes no system calls"
     case .notCounting: return "the agent had to give up counting this heap"
@@ -213,9 +217,17 @@ extension Supervisor {
       return "the connection to the agent ended: the process executed another program or closed its descriptors"
     case .closing: return "the supervisor was asked to end"
     case .notAnswered:
-      let state = (try? inspector.facts(of: process.facts.identity.pid))?.state
-      if state == "T" || state == "t" { return "the process is stopped: its agent could not begin" }
-      return "the agent did not begin within \(Int(Self.heapAnswerLimit)) s: it waits for the program to allocate"
+      let facts = try? inspector.facts(of: process.facts.identity.pid)
+      if facts?.state == "T" || facts?.state == "t" { return "the process is stopped: its agent could not begin" }
+      let late = "the agent did not begin within \(Int(Self.heapAnswerLimit)) s: "
+      if let filter = facts?.seccomp, filter > 0 {
+        return late + "the process has a seccomp filter, behind which it makes no system calls of a new kind"
+      }
+      // MLOS_TICK_ALLOCATIONS
+      return late
+        + (hasAllocated
+          ? "without a control thread it looks at every 1,024th allocation of a thread only"
+          : "it waits for the program to allocate")
     case .refused: return nil
     }
   }
