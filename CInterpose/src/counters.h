@@ -11,8 +11,10 @@
 #include "agent.h"
 #include "hooks.h"
 
-/* Allocations of one thread between two looks at the clock. */
-#define MLOS_TICK_ALLOCATIONS 1024u
+/* Allocations of one thread between two looks at the clock, and the bytes of one that are a reason for a look by themselves: a
+   program of few, large allocations would else not answer for a long time. A look costs as much as a small allocation. */
+#define MLOS_TICK_ALLOCATIONS 128u
+#define MLOS_TICK_BYTES 65536u
 
 struct mlos_hot {
   mlos_malloc_function *malloc;
@@ -56,8 +58,9 @@ static inline void mlos_count_free(struct mlos_slot *slot, size_t bytes) {
   mlos_add(&slot->bytes_freed, bytes);
 }
 
-static inline bool mlos_tick_due(const struct mlos_slot *slot) {
-  return (slot->allocations & (MLOS_TICK_ALLOCATIONS - 1)) == 0;
+/* After it was counted. */
+static inline bool mlos_tick_due(const struct mlos_slot *slot, size_t bytes) {
+  return (slot->allocations & (MLOS_TICK_ALLOCATIONS - 1)) == 0 || bytes >= MLOS_TICK_BYTES;
 }
 
 static inline struct mlos_slot *mlos_slot_of_thread(const void *caller) {
@@ -72,7 +75,7 @@ static inline void mlos_add_allocation(struct mlos_slot *slot, size_t bytes, con
     return;
   }
   mlos_count_allocation(slot, bytes);
-  if (mlos_unlikely(mlos_tick_due(slot)))
+  if (mlos_unlikely(mlos_tick_due(slot, bytes)))
     mlos_tick(slot, caller);
 }
 

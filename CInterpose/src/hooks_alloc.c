@@ -133,8 +133,9 @@ static __attribute__((noinline)) void *ticked(void *memory, struct mlos_slot *sl
 }
 
 static __attribute__((noinline)) void *count_by_usable_size(void *memory, struct mlos_slot *slot, const void *caller) {
-  mlos_count_allocation(slot, mlos_usable_size_slow(memory));
-  return mlos_unlikely(mlos_tick_due(slot)) ? ticked(memory, slot, caller) : memory;
+  size_t bytes = mlos_usable_size_slow(memory);
+  mlos_count_allocation(slot, bytes);
+  return mlos_unlikely(mlos_tick_due(slot, bytes)) ? ticked(memory, slot, caller) : memory;
 }
 
 /* Two of it: one for as long as the layout of glibc's chunks has not been verified, and wherever it never will be. */
@@ -149,8 +150,9 @@ static __attribute__((noinline)) void *count_by_usable_size(void *memory, struct
     size_t word = (size_word);                                                                                                   \
     if (mlos_unlikely(word & 2))                                                                                                 \
       return count_by_usable_size(memory, slot, CALLER());                                                                       \
-    mlos_count_allocation(slot, (word & ~(size_t)7) - sizeof(size_t));                                                           \
-    if (mlos_unlikely(mlos_tick_due(slot)))                                                                                      \
+    size_t bytes = (word & ~(size_t)7) - sizeof(size_t);                                                                         \
+    mlos_count_allocation(slot, bytes);                                                                                          \
+    if (mlos_unlikely(mlos_tick_due(slot, bytes)))                                                                               \
       return ticked(memory, slot, CALLER());                                                                                     \
     return memory;                                                                                                               \
   }
@@ -167,7 +169,7 @@ static void *sampling_malloc(size_t size) {
   size_t bytes = mlos_usable_size(memory);
   mlos_count_allocation(slot, bytes);
   mlos_heap_count(slot, memory, bytes);
-  if (mlos_unlikely(mlos_tick_due(slot)))
+  if (mlos_unlikely(mlos_tick_due(slot, bytes)))
     mlos_tick(slot, CALLER());
   return memory;
 }

@@ -1,7 +1,7 @@
 /*
- * Housekeeping without a thread: every 1024th allocation of a thread looks at the clock, and when something is due does it.
- * That happens in the middle of a host thread's malloc, after the real allocation; so never inside libc or ld.so, where
- * their locks may be held, and never in a vfork child, which shares its parent's memory.
+ * Housekeeping without a thread: every 128th allocation of a thread, and every large one, looks at the clock, and when
+ * something is due does it. That happens in the middle of a host thread's malloc, after the real allocation; so never inside
+ * libc or ld.so, where their locks may be held, and never in a vfork child, which shares its parent's memory.
  */
 #include "agent.h"
 #include "sys.h"

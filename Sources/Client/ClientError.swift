@@ -6,6 +6,8 @@ public enum ClientError: Error, Hashable, Sendable {
   /// The socket belongs to neither root nor the caller, or whoever listens on it does: whatever it says is not to be believed.
   case untrusted(socket: String, owner: UInt32)
   case timeout(socket: String, after: Duration)
+  /// The connection ended before the answer did: the supervisor has ended, most likely.
+  case interrupted(socket: String)
   /// What came back is no answer of this API.
   case protocolError(String)
   /// The answer is longer than `limit` bytes.
@@ -35,6 +37,7 @@ extension ClientError: CustomStringConvertible {
     case .untrusted(let socket, let owner):
       "\(socket) is refused: it belongs to user \(owner), neither to root nor to you"
     case .timeout(let socket, let limit): "the supervisor on \(socket) did not answer within \(limit)"
+    case .interrupted(let socket): "the supervisor on \(socket) ended, or hung up, before it had answered"
     case .protocolError(let problem): "the supervisor's answer makes no sense: \(problem)"
     case .tooLarge(let limit): "the supervisor's answer is larger than \(limit) bytes"
     case .answered(_, let answer): answer.error.message
@@ -49,6 +52,7 @@ extension ClientError: CustomStringConvertible {
     case .notReachable(_, .permission): "use the user that runs the supervisor, or root"
     case .notReachable(_, .notASocket), .notReachable(_, .pathTooLong), .untrusted:
       "name another socket with --socket or MLOS_SOCKET"
+    case .interrupted: "mlos status says whether one is there again"
     case .notReachable(_, .other), .timeout, .protocolError, .tooLarge, .answered: nil
     }
   }

@@ -226,7 +226,7 @@ extension Supervisor {
       // MLOS_TICK_ALLOCATIONS
       return late
         + (hasAllocated
-          ? "without a control thread it looks at every 1,024th allocation of a thread only"
+          ? "without a control thread it looks at every 128th allocation of a thread only, and at large ones"
           : "it waits for the program to allocate")
     case .refused: return nil
     }

@@ -60,7 +60,7 @@ extension Failure {
     let status: ExitStatus =
       switch error {
       case .notReachable(_, .permission), .untrusted: .refused
-      case .notReachable, .timeout: .unreachable
+      case .notReachable, .timeout, .interrupted: .unreachable
       case .protocolError, .tooLarge: .broken
       case .answered(404, _): .notFound
       case .answered(401, _), .answered(403, _), .answered(409, _): .refused

@@ -39,12 +39,21 @@ import Wire
   @Test(
     "what is no answer is told apart from silence",
     arguments: [
-      "garbage\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", "", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+      "garbage\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
       "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n{{{", "HTTP/1.1 500 Oops\r\ncontent-length: 4\r\n\r\noops", "\0\0\0\0\0\0\0\0",
     ])
   func nonsense(text: String) async throws {
     let result = try await ask(.last(text), .last(text))
     guard case .failure(.protocolError) = result else {
+      Issue.record("\(result)")
+      return
+    }
+  }
+
+  @Test("a supervisor that ends in the middle is no liar", arguments: ["HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", ""])
+  func interrupted(text: String) async throws {
+    let result = try await ask(.last(text), .last(text))
+    guard case .failure(.interrupted) = result else {
       Issue.record("\(result)")
       return
     }

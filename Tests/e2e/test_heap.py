@@ -6,6 +6,8 @@ import contextlib
 import gzip
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -14,7 +16,7 @@ import unittest
 import xml.etree.ElementTree
 from pathlib import Path
 
-from harness import AGENT, LIMIT_S, MLOS, ROOT, Case, Supervisor, environment, waiting
+from harness import AGENT, LIMIT_S, MLOS, ROOT, Case, Supervisor, environment, run, waiting
 
 FIXTURE = ROOT / "Tests/preload/fixtures/heap_known.c"
 MIB = 1 << 20
@@ -199,6 +201,22 @@ class HeapProfiles(Case):
             live, allocated = stack["live"], stack["allocated"]
             self.assertEqual(packed(parts[2]), [live["objects"], live["bytes"], allocated["objects"], allocated["bytes"]])
 
+    @unittest.skipUnless(shutil.which("go"), "needs Go's own pprof: apt-get install golang-go (too large to be installed for one test)")
+    def test_pprof_opens_the_file(self) -> None:
+        supervisor = self.supervisor()
+        program = self.known(supervisor)
+        file = self.folder / "p.pb.gz"
+        done = supervisor.mlos("heap", str(program.pid), "--seconds", "1", "--json", "--pprof", str(file))
+        answer = json.loads(done.stdout)
+        told = run(["go", "tool", "pprof", "-sample_index=alloc_space", "-unit=B", "-top", str(file)], text=True,
+                   env=os.environ | {"HOME": str(self.folder), "PPROF_TMPDIR": str(self.folder)})
+        self.assertEqual(told.returncode, 0, told.stderr)
+        total = re.search(r"Total samples = (\d+)B", told.stdout)
+        self.assertIsNotNone(total, told.stdout)
+        stacks = sum(stack["allocated"]["bytes"] for stack in answer["stacks"])
+        self.assertEqual(int(total[1]), round(stacks), told.stdout)
+        self.assertRegex(told.stdout, r"(?m) churn$")
+
     def check_svg(self) -> None:
         root = xml.etree.ElementTree.parse(self.folder / "g.svg").getroot()
         space = "{http://www.w3.org/2000/svg}"
@@ -337,10 +355,26 @@ class HeapProfiles(Case):
         commands = [self.begin(supervisor, program.pid, "--seconds", "1") for program in (idle, rare)]
         supervisor.await_quietly(
             "it was asked for", lambda: supervisor.request("GET", f"/api/v1/processes/{rare.pid}/heap")[0] == 200)
-        rare.say("hold 10 1000000 malloc")
+        rare.say("hold 10 1000 malloc")
         told = [self.finish(command)[2] for command in commands]
         self.assertIn("it waits for the program to allocate", told[0])
-        self.assertIn("looks at every 1,024th allocation of a thread only", told[1])
+        self.assertIn("looks at every 128th allocation of a thread only", told[1])
+
+    def test_few_large_allocations_are_enough_to_begin(self) -> None:
+        supervisor = self.supervisor()
+        program = self.known(supervisor, busy=False)
+        command = self.begin(supervisor, program.pid, "--seconds", "60", "--json")
+
+        def has_begun() -> bool:
+            program.say("hold 1 100000 malloc")
+            status, answer = supervisor.request("GET", f"/api/v1/processes/{program.pid}/heap")
+            return status == 200 and answer["samples"] > 0
+
+        supervisor.await_quietly("a sample of blocks of 100 kB", has_begun)
+        command.send_signal(signal.SIGINT)
+        status, out, error = self.finish(command)
+        self.assertEqual(status, 0, error)
+        self.assertGreater(json.loads(out)["total"]["allocated"]["samples"], 0)
 
     def test_a_filter_in_the_middle_ends_it(self) -> None:
         supervisor = self.supervisor()

@@ -22,6 +22,8 @@ from setting import Setting, environment, watched
 FRAMEWORKS = ("onnxruntime", "scikit-learn", "xgboost")
 BLOCK_SECONDS = 0.12
 RESAMPLES = 2000
+# Where the goal is stricter, the share of the throughput that is kept has one of its own.
+KEPT_BELOW = 0.01
 GOAL = 0.005
 
 Ratios = list[list[float]]  # by generation, by round
@@ -96,6 +98,9 @@ def report(figures: Figures, name: str, goal: float, slowdown: Ratios, control: 
     verdict = REACHED if upper - 1 <= goal else UNDECIDED if noise > goal else MISSED
     figures.row(f"{name}: slowdown, 95 % bound", f"{middle - 1:+.2%}, at most {upper - 1:+.2%}", f"<= {goal * 100:.1f} %", verdict,
                 (middle - 1) * 100, "%")
+    if goal < KEPT_BELOW:
+        figures.row(f"{name}: throughput kept, 95 % bound", f"{1 / middle:.2%}, at least {1 / upper:.2%}", ">= 99.0 %",
+                    REACHED if 1 / upper >= 0.99 else UNDECIDED if noise > 0.01 else MISSED, 100 / middle, "%")
     figures.row(f"{name}: nothing, again (A/A control)", f"{control_middle - 1:+.2%}, at most {control_upper - 1:+.2%}",
                 value=(control_middle - 1) * 100, unit="%")
 

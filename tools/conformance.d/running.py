@@ -32,6 +32,8 @@ class Configuration:
     agent_last: bool = False
 
 
+# How the outcome of a run begins that was ended.
+NOT_DONE = "failed, not done"
 WITHOUT = Configuration("without the agent", agent=False)
 SUPERVISED = Configuration("agent and supervisor", agent=True, supervised=True)
 ALONE = Configuration("agent alone", agent=True)
@@ -147,7 +149,7 @@ class Runner:
                     output.write(f"\nleft running and ended: {', '.join(left)}\n".encode())
             text = log.read_text(errors="replace")
             if status is None:
-                outcomes = {WHOLE_RUN: f"failed, not done within {unit.limit_s:.0f} s"}
+                outcomes = {WHOLE_RUN: f"{NOT_DONE} within {unit.limit_s:.0f} s"}
             else:
                 outcomes = {WHOLE_RUN: status_in_words(status)} | unit.read(place, status, text)
             return Run(outcomes, time.monotonic() - began, os.path.relpath(log, ROOT))

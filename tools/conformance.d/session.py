@@ -16,7 +16,7 @@ from pathlib import Path
 import documented
 import harness
 from compare import RERUNS, WHOLE_RUN, ABSENT, Difference, Outcomes, Verdict, added, counts, differing, in_words
-from running import ALONE, SUPERVISED, WITHOUT, Configuration, Run, Runner, Unit
+from running import ALONE, NOT_DONE, SUPERVISED, WITHOUT, Configuration, Run, Runner, Unit
 
 
 @dataclass
@@ -151,6 +151,9 @@ class Session:
         without = added([counts(first[WITHOUT, unit.name].outcomes) for unit in suite.units])
         if without["passed"] == 0:
             problems.append("nothing passed without the agent, so nothing is shown")
+        for unit in suite.units:
+            if first[WITHOUT, unit.name].outcomes[WHOLE_RUN].startswith(NOT_DONE):
+                problems.append(f"{unit.name} was not done in time without the agent, so it shows nothing")
         return Row(
             suite,
             configuration,

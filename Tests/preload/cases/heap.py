@@ -41,7 +41,7 @@ class Known:
     def until_answered(self, profile: HeapProfile | None = None) -> tuple[int, int, int]:
         """Lets the program allocate until the agent has answered: status, code, value."""
         while not select.select([self.session.connection], [], [], 0)[0]:
-            # Many small blocks: 1,024 allocations lie between two looks at the clock.
+            # Many small blocks: 128 allocations lie between two looks at the clock.
             self.say("threads 1 5000 16")
             if profile:
                 profile.drain()

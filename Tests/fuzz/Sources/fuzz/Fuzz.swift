@@ -21,7 +21,9 @@ private let chosen: @Sendable ([UInt8]) -> Void = {
   let name = getenv("FUZZ_TARGET").map { String(cString: $0) } ?? ""
   guard let target = targets[name] else {
     print("FUZZ_TARGET must be one of: \(targets.keys.sorted().joined(separator: " "))")
-    exit(2)
+    fflush(nil)
+    // Not exit: libFuzzer takes that for a finding, ends before what was printed is written, and leaves a file.
+    _exit(2)
   }
   return target
 }()
