@@ -365,12 +365,16 @@ class HeapProfiles(Case):
         program = self.known(supervisor, busy=False)
         command = self.begin(supervisor, program.pid, "--seconds", "60", "--json")
 
+        allocations = []
+
         def has_begun() -> bool:
-            program.say("hold 1 100000 malloc")
+            allocations.append(program.say("hold 1 100000 malloc"))
             status, answer = supervisor.request("GET", f"/api/v1/processes/{program.pid}/heap")
             return status == 200 and answer["samples"] > 0
 
         supervisor.await_quietly("a sample of blocks of 100 kB", has_begun)
+        # Looking at every 128th would begin later.
+        self.assertLess(len(allocations), 100)
         command.send_signal(signal.SIGINT)
         status, out, error = self.finish(command)
         self.assertEqual(status, 0, error)
