@@ -68,6 +68,7 @@ let package = Package(
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .target(name: "Model", swiftSettings: strict),
     .target(name: "Policy", dependencies: ["Model"], swiftSettings: strict),
+    .target(name: "Simulator", dependencies: ["Model", "Policy"], swiftSettings: strict),
     .target(name: "Config", dependencies: ["Model", "CYAML"], swiftSettings: strict),
     .target(name: "Wire", dependencies: ["Model"], swiftSettings: strict),
     .target(name: "LinuxPlatform", dependencies: ["Model", "CLinux", "CAgentABI", "CELF"], swiftSettings: strict),
@@ -118,6 +119,7 @@ let package = Package(
 
     // Tests mirror the sources.
     .testTarget(name: "PolicyTests", dependencies: ["Policy", "Model"], swiftSettings: strict),
+    .testTarget(name: "SimulatorTests", dependencies: ["Simulator", "Policy", "Model"], swiftSettings: strict),
     .testTarget(name: "AgentCoreTests", dependencies: ["AgentCoreHosted", "CAgentABI"], swiftSettings: strict),
     .testTarget(name: "SocketAPITests", dependencies: ["SocketAPI"], swiftSettings: strict),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Model"], swiftSettings: strict),
