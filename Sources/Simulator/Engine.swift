@@ -21,7 +21,7 @@ public struct Engine<Policy: EvictionPolicy> {
   public private(set) var measures = Measures()
   private let trace: Trace
   private let options: SimulationOptions
-  private var memory: SimulatedMemory
+  private(set) var memory: SimulatedMemory
   private var now = 0.0
   private var unloadedAt: [Double?]
   private var wasLoadedBefore: [Bool]
