@@ -28,7 +28,7 @@ extension Comparison {
     Self.render(
       [
         "policy", "limit of \(equalMemory.first?.reference ?? "-")", "held", "reload s",
-        "\(equalMemory.first?.reference ?? "-") s", "more",
+        "\(equalMemory.first?.reference ?? "-") s", "more", "over s",
       ],
       equalMemory.map { row in
         let held = duration > 0 ? Bytes(UInt64(row.byteSeconds / duration)) : .zero
@@ -39,7 +39,7 @@ extension Comparison {
         }
         return [
           row.policy, Self.percent(row.limitShare), "\(held)", row.reloadSeconds.map { Self.fixed($0, 1) } ?? "-",
-          Self.fixed(row.referenceReloadSeconds, 1), more ?? "-",
+          Self.fixed(row.referenceReloadSeconds, 1), more ?? "-", row.secondsOverLimit.map { Self.fixed($0, 0) } ?? "-",
         ]
       }, style)
   }

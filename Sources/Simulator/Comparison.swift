@@ -27,6 +27,8 @@ public struct Comparison: Hashable, Sendable {
     public var byteSeconds: Double
     /// Nil where no setting of the policy holds so little or so much.
     public var reloadSeconds: Double?
+    /// Time it was over the reference's limit; nil for a policy that was given a limit of its own.
+    public var secondsOverLimit: Double?
     public var reference: String
     public var referenceReloadSeconds: Double
   }
@@ -102,14 +104,15 @@ public enum Simulation {
     for share in limits {
       let limit = trace.bytes(share: share)
       let measured = run(trace, limit: limit, policy: reference, options: options)
-      func row(_ policy: String, _ seconds: Double?) -> Comparison.EqualMemory {
+      func row(_ policy: String, _ seconds: Double?, over: Double? = nil) -> Comparison.EqualMemory {
         Comparison.EqualMemory(
-          policy: policy, limitShare: share, byteSeconds: measured.byteSeconds, reloadSeconds: seconds,
+          policy: policy, limitShare: share, byteSeconds: measured.byteSeconds, reloadSeconds: seconds, secondsOverLimit: over,
           reference: reference.name, referenceReloadSeconds: measured.reloadSeconds)
       }
-      for (policy, curve) in zip(policies, curves) {
-        let curve = curve ?? Curve(timeouts: policy, trace: trace, limit: limit, options: options)
-        result.append(row(policy.name, curve.reloadSeconds(at: measured.byteSeconds)))
+      for (policy, byLimit) in zip(policies, curves) {
+        let curve = byLimit ?? Curve(timeouts: policy, trace: trace, limit: limit, options: options)
+        let point = curve.point(at: measured.byteSeconds)
+        result.append(row(policy.name, point?.reloadSeconds, over: byLimit == nil ? point?.secondsOverLimit : nil))
       }
       result.append(row("bound", bound.reloadSeconds(holding: measured.byteSeconds)))
     }
@@ -124,12 +127,21 @@ extension Trace {
   }
 }
 
-/// Reload seconds of one policy by the byte-seconds it holds.
+/// What one policy needs by the byte-seconds it holds.
 private struct Curve {
-  private let points: [(byteSeconds: Double, reloadSeconds: Double)]
+  struct Point {
+    var byteSeconds: Double
+    var reloadSeconds: Double
+    var secondsOverLimit: Double
+  }
+
+  private let points: [Point]
 
   init(_ measures: [Measures]) {
-    points = measures.filter { $0.refusedUses == 0 }.map { ($0.byteSeconds, $0.reloadSeconds) }.sorted { $0 < $1 }
+    points =
+      measures.filter { $0.refusedUses == 0 }
+      .map { Point(byteSeconds: $0.byteSeconds, reloadSeconds: $0.reloadSeconds, secondsOverLimit: $0.secondsOverLimit) }
+      .sorted { ($0.byteSeconds, $0.reloadSeconds) < ($1.byteSeconds, $1.reloadSeconds) }
   }
 
   init(timeouts policy: PolicyChoice, trace: Trace, limit: Bytes, options: SimulationOptions) {
@@ -142,14 +154,16 @@ private struct Curve {
     self.init(seconds.map { Simulation.run(trace, limit: limit, policy: make($0), options: options) })
   }
 
-  /// Nil outside of what was measured.
-  func reloadSeconds(at byteSeconds: Double) -> Double? {
+  /// Between the two nearest; nil outside of what was measured.
+  func point(at byteSeconds: Double) -> Point? {
     guard let above = points.firstIndex(where: { $0.byteSeconds >= byteSeconds }) else { return nil }
     let right = points[above]
-    if right.byteSeconds == byteSeconds { return right.reloadSeconds }
+    if right.byteSeconds == byteSeconds { return right }
     guard above > 0 else { return nil }
     let left = points[above - 1]
     let part = (byteSeconds - left.byteSeconds) / (right.byteSeconds - left.byteSeconds)
-    return left.reloadSeconds + part * (right.reloadSeconds - left.reloadSeconds)
+    return Point(
+      byteSeconds: byteSeconds, reloadSeconds: left.reloadSeconds + part * (right.reloadSeconds - left.reloadSeconds),
+      secondsOverLimit: left.secondsOverLimit + part * (right.secondsOverLimit - left.secondsOverLimit))
   }
 }

@@ -4,7 +4,8 @@ import Model
 ///
 /// Between two uses a unit is idle. A schedule either keeps it through that gap, and holds its bytes for all of it, or reloads it
 /// afterwards, and pays its reload seconds; each gap is independent of the others but for the memory. Both bounds relax this:
-/// gaps may be kept in part, and what a unit needs need not stay with it.
+/// gaps may be kept in part, and what a unit needs need not stay with it. With few and large units parts help much, and the bounds
+/// are loose; with dozens of units they are close to what knowing the future achieves.
 public struct LowerBound: Sendable {
   struct Gap: Hashable {
     var unit: Int
@@ -166,8 +167,13 @@ private struct Timeline {
     }
     for (at, bytes) in extra { usedAt[2 * at] += bytes }
     room = usedAt.map { max(0, 1 - $0) }
-    spans = gaps.map { gap in
-      (2 * position(gap.start) + 1, 2 * position(gap.end), gap.bytes * scale, gap.cost)
+    let least = RangeMinimum(room)
+    spans = gaps.compactMap { gap in
+      let (first, end) = (2 * position(gap.start) + 1, 2 * position(gap.end))
+      let weight = gap.bytes * scale
+      // What does not fit somewhere along its gap is kept by nobody; the margin is for the rounding of sums.
+      guard weight <= least.minimum(first..<end) + 1e-9 else { return nil }
+      return (first, end, weight, gap.cost)
     }
   }
 
@@ -197,6 +203,27 @@ private struct Timeline {
       slope[index] += kept
     }
     return (saving, slope)
+  }
+}
+
+/// The least of any part of a row, after n log n preparation.
+private struct RangeMinimum {
+  /// Level k holds the minima of 2^k values from each place on.
+  private var levels: [[Double]]
+
+  init(_ values: [Double]) {
+    levels = [values]
+    var width = 1
+    while let last = levels.last, last.count > width {
+      levels.append((0..<last.count - width).map { min(last[$0], last[$0 + width]) })
+      width *= 2
+    }
+  }
+
+  /// - Precondition: Not empty, and within the row.
+  func minimum(_ range: Range<Int>) -> Double {
+    let level = Int.bitWidth - 1 - range.count.leadingZeroBitCount
+    return min(levels[level][range.lowerBound], levels[level][range.upperBound - (1 << level)])
   }
 }
 

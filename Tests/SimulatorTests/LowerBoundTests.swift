@@ -42,6 +42,23 @@ import Testing
     #expect(bound.reloadSeconds(limit: Bytes(10), achieved: 1) == 0)
   }
 
+  @Test func theStepsComeCloseToWhatMoreOfThemFind() {
+    let history = Workload.zipf.trace(seed: 1, hours: 2)
+    let bound = LowerBound(history)
+    let limit = history.bytes(share: 0.5)
+    let achieved = Simulation.run(history, limit: limit, policy: .clairvoyant).reloadSeconds
+    let found = bound.reloadSeconds(limit: limit, achieved: achieved)
+    #expect(found >= 0.98 * bound.reloadSeconds(limit: limit, achieved: achieved, steps: 3000))
+    #expect(found <= achieved)
+    #expect(found >= 0.5 * achieved)
+  }
+
+  @Test func whatNeverFitsBesideTheOthersIsReloaded() {
+    // a stays in use all the time, b fits only while c is not used.
+    let bound = LowerBound(trace([10, 15, 15], [(0, 0, 900), (10, 1, 0), (20, 2, 0), (30, 1, 0)]))
+    #expect(bound.reloadSeconds(limit: Bytes(30), achieved: 1.5) > 1.49)
+  }
+
   /// The best of all schedules that keep a subset of the gaps and stay within the limit.
   private func optimum(_ bound: LowerBound, _ history: Trace, limit: Double) -> Double {
     var best = Double.infinity
