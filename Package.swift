@@ -72,7 +72,7 @@ let package = Package(
     .target(name: "Wire", dependencies: ["Model"], swiftSettings: strict),
     .target(name: "LinuxPlatform", dependencies: ["Model", "CLinux", "CAgentABI", "CELF"], swiftSettings: strict),
     .target(
-      name: "Supervisor", dependencies: ["Model", .product(name: "Logging", package: "swift-log")],
+      name: "Supervisor", dependencies: ["Model", "Policy", .product(name: "Logging", package: "swift-log")],
       swiftSettings: strict),
     .target(
       name: "SocketAPI",

@@ -1,3 +1,5 @@
+import Model
+
 extension Settings {
   /// Default, then file, then environment, then command line: the later one wins.
   ///

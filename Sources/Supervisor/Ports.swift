@@ -62,6 +62,36 @@ public protocol AgentFinding: Sendable {
   func find(except known: Set<Int32>) -> [FoundAgent]
 }
 
+/// How full the memory is that binds what is watched: see `LinuxPlatform.MemoryMeter`.
+public protocol MemoryMetering: Sendable {
+  /// Without `stall`. Nil when it cannot be read.
+  func pressure() -> MemoryPressure?
+  /// Microseconds since some start in which something waited for memory; nil when the kernel does not say.
+  func stalledMicroseconds() -> UInt64?
+}
+
+/// Remembers what was decided: see `Journal`. Never waits for a disk.
+public protocol DecisionRecording: Sendable {
+  func record(_ decision: DecisionRecord)
+  func record(_ outcome: UnloadOutcome, of decision: DecisionRecord, at wall: Double)
+  /// Figures for the history; names as in the rules.
+  func record(metrics: [(name: String, value: Double)], at wall: Double)
+  /// Called about once a second: what is to be written is written now.
+  func flush(at wall: Double)
+}
+
+/// A decision and what it was made in.
+public struct DecisionRecord: Sendable {
+  /// Seconds since 1970.
+  public var at: Double
+  public var decision: Decision
+  public var memory: MemoryPressure?
+  /// Counts the looks of this supervisor at which something was decided.
+  public var cycle: UInt64
+  /// Of the process, for people; empty for none.
+  public var processName: String
+}
+
 /// Time, passed in so that tests move it by hand.
 public struct Moment: Hashable, Sendable, Comparable {
   /// Seconds since 1970, for people.

@@ -52,7 +52,7 @@ struct DaemonService {
         processLimit: settings.agentsLimit, eventCapacity: settings.eventsCapacity,
         observeInterval: Self.observeInterval(settings), isEphemeral: isEphemeral),
       ownPID: getpid(), ticksPerSecond: Double(ProcFS.ticksPerSecond), logger: Logger(label: "supervisor"),
-      heapProfiler: RecorderProfiler(), now: currentMoment)
+      heapProfiler: RecorderProfiler(), meter: MemoryMeter(), now: currentMoment)
     let listener: AgentListener
     do {
       listener = try AgentListener(

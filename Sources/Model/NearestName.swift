@@ -1,6 +1,6 @@
 /// The name among `candidates` that was probably meant, nil when none is near. Case, dots, dashes and underscores do not
 /// count; ties go to the first in alphabetical order.
-func nearestName(to name: String, among candidates: some Sequence<String>) -> String? {
+public func nearestName(to name: String, among candidates: some Sequence<String>) -> String? {
   let wanted = folded(name)
   // Longer input is no slip of the finger, and the distance is quadratic.
   guard !wanted.isEmpty, wanted.count <= 64 else { return nil }
