@@ -67,6 +67,7 @@ let package = Package(
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .target(name: "Model", swiftSettings: strict),
+    .target(name: "Policy", dependencies: ["Model"], swiftSettings: strict),
     .target(name: "Config", dependencies: ["Model", "CYAML"], swiftSettings: strict),
     .target(name: "Wire", dependencies: ["Model"], swiftSettings: strict),
     .target(name: "LinuxPlatform", dependencies: ["Model", "CLinux", "CAgentABI", "CELF"], swiftSettings: strict),
@@ -116,6 +117,7 @@ let package = Package(
       swiftSettings: strict, linkerSettings: program),
 
     // Tests mirror the sources.
+    .testTarget(name: "PolicyTests", dependencies: ["Policy", "Model"], swiftSettings: strict),
     .testTarget(name: "AgentCoreTests", dependencies: ["AgentCoreHosted", "CAgentABI"], swiftSettings: strict),
     .testTarget(name: "SocketAPITests", dependencies: ["SocketAPI"], swiftSettings: strict),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Model"], swiftSettings: strict),
