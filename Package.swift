@@ -103,7 +103,7 @@ let package = Package(
     .executableTarget(
       name: "mlosd",
       dependencies: [
-        "Model", "Config", "Wire", "LinuxPlatform", "Supervisor", "SocketAPI", "HTTPAPI", "CLinux",
+        "Model", "Config", "Wire", "LinuxPlatform", "Journal", "Supervisor", "SocketAPI", "HTTPAPI", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

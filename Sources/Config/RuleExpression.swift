@@ -64,7 +64,8 @@ struct RuleExpression {
 
   private func joined(_ parts: [Branch], _ join: ([RuleCondition]) -> RuleCondition) throws(ExpressionFault) -> Branch {
     guard parts.count > 1 else { return parts[0] }
-    return try raised(Branch(condition: join(parts.map(\.condition)), height: parts.map(\.height).max() ?? 0, offset: parts[0].offset))
+    return try raised(
+      Branch(condition: join(parts.map(\.condition)), height: parts.map(\.height).max() ?? 0, offset: parts[0].offset))
   }
 
   /// One level more.

@@ -77,7 +77,8 @@ struct RuleLexer {
     case "-": throw fault("no metric is negative: a number begins with a digit")
     case "\"": throw fault("a name in quotes stands behind 'package.' or 'process.'")
     default:
-      throw fault("unexpected character '\(quotable(String(scalar)))'; names of others than letters, digits, '_' and '-' are in quotes")
+      throw fault(
+        "unexpected character '\(quotable(String(scalar)))'; names of others than letters, digits, '_' and '-' are in quotes")
     }
   }
 

@@ -118,7 +118,8 @@ struct RuleWalk {
   }
 
   private mutating func condition(_ node: YAMLNode, at place: YAMLPlace) -> RuleCondition? {
-    guard text(node, "when", "a condition such as memory.level > 60%", at: place) != nil, case .scalar(let scalar, _) = node else {
+    guard text(node, "when", "a condition such as memory.level > 60%", at: place) != nil, case .scalar(let scalar, _) = node
+    else {
       return nil
     }
     do throws(ExpressionFault) {

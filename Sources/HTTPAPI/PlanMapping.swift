@@ -51,6 +51,7 @@ struct Explaining {
     }
   }
 
+  /// - Parameter reason: As the history has it.
   private init(_ reason: String, _ explanation: String, otherwise: String = "") {
     self.reason = reason
     self.explanation = explanation
@@ -66,23 +67,24 @@ struct Explaining {
     case .memoryPressure(let level):
       let share = plan.memory.map { Self.percent($0.share) } ?? "?"
       self.init(
-        "memory-pressure",
+        reason.recordWord,
         "memory is \(level.rawValue): \(share) of \(plan.memory.map { "\($0.limit)" } ?? "?") in use, \(plan.wanted) are to come back; "
           + "it brings most for its expected reload",
         otherwise: "less memory in use (below \(Self.percent(plan.settings.memoryPressureTarget))), or \(deny)")
     case .usagePattern(let strategy):
-      self.init("usage-pattern", "idle for \(idle), and \(strategy) gives it \(timeout)", otherwise: deny)
+      self.init(reason.recordWord, "idle for \(idle), and \(strategy) gives it \(timeout)", otherwise: deny)
     case .userPreference:
-      self.init("user-preference", "idle for \(idle), and its user lets it go after \(timeout)", otherwise: deny)
+      self.init(reason.recordWord, "idle for \(idle), and its user lets it go after \(timeout)", otherwise: deny)
     case .adaptive(let level):
       self.init(
-        "adaptive", "idle for \(idle), and at \(level.rawValue) memory \(figures.strategy) gives it \(timeout)", otherwise: deny)
+        reason.recordWord, "idle for \(idle), and at \(level.rawValue) memory \(figures.strategy) gives it \(timeout)",
+        otherwise: deny)
     case .cacheLimit(let limit):
       self.init(
-        "module-cache-limit", "it was closed, and only \(limit) closed modules are kept",
+        reason.recordWord, "it was closed, and only \(limit) closed modules are kept",
         otherwise: "a larger unloading.module_cache_limit")
-    case .rule(let name): self.init("rule", "the rule '\(name)' asks for it", otherwise: "another rule")
-    case .manual: self.init("manual", "somebody asked for it")
+    case .rule(let name): self.init(reason.recordWord, "the rule '\(name)' asks for it", otherwise: "another rule")
+    case .manual: self.init(reason.recordWord, "somebody asked for it")
     }
   }
 
@@ -91,39 +93,41 @@ struct Explaining {
     let settings = plan.settings
     let name = judgement.unit.name
     switch reason {
-    case .disabled: self.init("disabled", "unloading is switched off", otherwise: "unloading.enabled: true")
-    case .notLoaded: self.init("not-loaded", "it is not in memory")
+    case .disabled: self.init(reason.recordWord, "unloading is switched off", otherwise: "unloading.enabled: true")
+    case .notLoaded: self.init(reason.recordWord, "it is not in memory")
     case .userPreference:
       self.init(
-        "user-preference", "its user denies it", otherwise: "unloading.packages.\(name).allow_unload: true, or no such line")
+        reason.recordWord, "its user denies it", otherwise: "unloading.packages.\(name).allow_unload: true, or no such line")
     case .critical:
       self.init(
-        "critical", "its class is critical: it is never unloaded", otherwise: "unloading.packages.\(name).class: important")
-    case .busy(let why): self.init("busy", "it is in use now: \(why)", otherwise: "that ends")
+        reason.recordWord, "its class is critical: it is never unloaded", otherwise: "unloading.packages.\(name).class: important"
+      )
+    case .busy(let why): self.init(reason.recordWord, "it is in use now: \(why)", otherwise: "that ends")
     case .neededBy(let units):
       let shown = units.prefix(3).map(\.name).joined(separator: ", ")
       let more = units.count > 3 ? " and \(units.count - 3) more" : ""
       self.init(
-        "needed-by", "\(shown)\(more) \(units.count == 1 ? "needs it and stays" : "need it and stay")", otherwise: "they go")
-    case .bytesUnknown: self.init("bytes-unknown", "what would come back could not be measured")
+        reason.recordWord, "\(shown)\(more) \(units.count == 1 ? "needs it and stays" : "need it and stay")", otherwise: "they go"
+      )
+    case .bytesUnknown: self.init(reason.recordWord, "what would come back could not be measured")
     case .savingsTooSmall(let minimum):
       self.init(
-        "savings-too-small", "\(figures.bytes.map { "\($0)" } ?? "nothing") would come back, less than \(minimum)",
+        reason.recordWord, "\(figures.bytes.map { "\($0)" } ?? "nothing") would come back, less than \(minimum)",
         otherwise: "more of it in memory for this process alone, or a smaller unloading.min_memory_savings_threshold")
     case .useUnknown:
-      self.init("use-unknown", "it has not been observed for long enough to say when it was used", otherwise: "the next look")
+      self.init(reason.recordWord, "it has not been observed for long enough to say when it was used", otherwise: "the next look")
     case .inUse: self.init(idle: figures, settings)
     case .expectedSoon:
       self.init(
-        "expected-soon",
+        reason.recordWord,
         "idle for \(figures.idleSeconds.map(Self.time) ?? "?") of \(Self.time(figures.timeoutSeconds)), but its own history says "
           + "with \(Self.percent(figures.reuseProbability)) that it is used again within \(Self.time(settings.regretWindowSeconds))",
         otherwise: "idle for \(Self.time(2 * figures.timeoutSeconds)), or memory in use above 70 %")
-    case .targetReached: self.init("target-reached", "others bring back enough", otherwise: "those stay")
+    case .targetReached: self.init(reason.recordWord, "others bring back enough", otherwise: "those stay")
     case .cycleFull(let limit):
       self.init(
-        "cycle-full", "\(limit) others go first", otherwise: "the next look, in \(Self.time(settings.checkIntervalSeconds))")
-    case .underWay: self.init("under-way", "it was asked to go and has not answered yet")
+        reason.recordWord, "\(limit) others go first", otherwise: "the next look, in \(Self.time(settings.checkIntervalSeconds))")
+    case .underWay: self.init(reason.recordWord, "it was asked to go and has not answered yet")
     }
   }
 
@@ -134,11 +138,14 @@ struct Explaining {
         + "\(Self.time(settings.memoryPressureTimeoutSeconds))" : ""
     let idle = figures.idleSeconds ?? 0
     guard figures.timeoutSeconds.isFinite else {
-      self.init("in-use", "units do not go for idleness: unloading.enable_usage_pattern_unloading is off", otherwise: pressure)
+      self.init(
+        KeepReason.inUse.recordWord, "units do not go for idleness: unloading.enable_usage_pattern_unloading is off",
+        otherwise: pressure)
       return
     }
     self.init(
-      "in-use", "idle for \(Self.time(idle)), and \(figures.strategy) gives it \(Self.time(figures.timeoutSeconds))",
+      KeepReason.inUse.recordWord,
+      "idle for \(Self.time(idle)), and \(figures.strategy) gives it \(Self.time(figures.timeoutSeconds))",
       otherwise: "\(Self.time(figures.timeoutSeconds - idle)) more without use" + (pressure.isEmpty ? "" : ", or \(pressure)"))
   }
 

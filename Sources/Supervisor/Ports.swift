@@ -71,25 +71,16 @@ public protocol MemoryMetering: Sendable {
 }
 
 /// Remembers what was decided: see `Journal`. Never waits for a disk.
-public protocol DecisionRecording: Sendable {
-  func record(_ decision: DecisionRecord)
-  func record(_ outcome: UnloadOutcome, of decision: DecisionRecord, at wall: Double)
-  /// Figures for the history; names as in the rules.
-  func record(metrics: [(name: String, value: Double)], at wall: Double)
-  /// Called about once a second: what is to be written is written now.
+public protocol HistoryRecording: Sendable {
+  /// - Parameters:
+  ///   - outcome: What came of it; nil as long as nothing has.
+  ///   - reason: Why it was to go.
+  func record(_ decision: DecisionRecord, outcome: UnloadOutcome?, because reason: UnloadReason)
+  func record(_ change: ConfigurationChange)
+  func record(_ samples: [MetricSample])
+  /// Called about once a second: what waits is written soon.
+  /// - Parameter wall: Seconds since 1970, now.
   func flush(at wall: Double)
-}
-
-/// A decision and what it was made in.
-public struct DecisionRecord: Sendable {
-  /// Seconds since 1970.
-  public var at: Double
-  public var decision: Decision
-  public var memory: MemoryPressure?
-  /// Counts the looks of this supervisor at which something was decided.
-  public var cycle: UInt64
-  /// Of the process, for people; empty for none.
-  public var processName: String
 }
 
 /// Time, passed in so that tests move it by hand.

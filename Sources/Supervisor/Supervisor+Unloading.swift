@@ -96,7 +96,7 @@ extension Supervisor {
     let units = processes.values.flatMap(\.units)
     let now = Instant(nanoseconds: moment.monotonic)
     let review = unloading.policy.review(Snapshot(memory: memory, units: units), at: now)
-    recorder?.record(metrics: metrics(memory), at: moment.wall)
+    recorder?.record(samples(memory, at: moment.wall))
     unloading.keep(only: units.map(\.unit))
     if !review.decisions.isEmpty { unloading.cycle += 1 }
     for decision in review.decisions {
@@ -104,15 +104,15 @@ extension Supervisor {
       let outcome = UnloadOutcome(unit: decision.unit, result: .dryRun, seconds: 0)
       unloading.policy.record(outcome, at: now)
       guard unloading.isWorthRecording(decision, at: moment.monotonic) else { continue }
-      let record = DecisionRecord(
-        at: moment.wall, decision: decision, memory: memory, cycle: unloading.cycle, processName: processName(of: decision.unit))
       logger.info(
         "would unload",
         metadata: [
           "unit": "\(decision.unit)", "reason": "\(decision.reason.text)", "predicted": "\(decision.predicted.count)",
         ])
-      recorder?.record(record)
-      recorder?.record(outcome, of: record, at: moment.wall)
+      let judgement = Judgement(unit: decision.unit, verdict: .unload(decision.reason), figures: decision.figures)
+      let record = DecisionRecord(
+        judgement, time: moment.wall, cycle: unloading.cycle, memory: memory, requester: Requester("schedule"))
+      recorder?.record(record, outcome: outcome, because: decision.reason)
     }
   }
 
@@ -147,13 +147,16 @@ extension Supervisor {
     unit.process.flatMap { processes[$0.pid]?.facts.name } ?? ""
   }
 
-  private func metrics(_ memory: MemoryPressure?) -> [(name: String, value: Double)] {
-    var metrics: [(name: String, value: Double)] = [("processes.watched", Double(processes.count))]
-    metrics.append(("processes.resident", Double(processes.values.reduce(Bytes.zero) { $0 + $1.facts.resident }.count)))
-    guard let memory else { return metrics }
-    metrics.append(("memory.used", Double(memory.used.count)))
-    metrics.append(("memory.level", memory.share))
-    if let stall = memory.stall { metrics.append(("memory.stall", stall)) }
-    return metrics
+  private func samples(_ memory: MemoryPressure?, at wall: Double) -> [MetricSample] {
+    let resident = processes.values.reduce(Bytes.zero) { $0 + $1.facts.resident }
+    var samples = [
+      MetricSample("processes.watched", Double(processes.count), at: wall),
+      MetricSample("processes.resident", Double(resident.count), at: wall),
+    ]
+    guard let memory else { return samples }
+    samples.append(MetricSample("memory.used", Double(memory.used.count), at: wall))
+    samples.append(MetricSample("memory.level", memory.share, at: wall))
+    if let stall = memory.stall { samples.append(MetricSample("memory.stall", stall, at: wall)) }
+    return samples
   }
 }

@@ -47,7 +47,7 @@ public actor Supervisor: SupervisorCommands {
   var heap = HeapProfiles()
   var unloading: Unloading
   let meter: (any MemoryMetering)?
-  let recorder: (any DecisionRecording)?
+  let recorder: (any HistoryRecording)?
   let heapProfiler: (any HeapProfiling)?
   var waiters: [UInt64: EventWaiter] = [:]
   var nextWaiter: UInt64 = 0
@@ -66,7 +66,7 @@ public actor Supervisor: SupervisorCommands {
     inspector: any ProcessInspecting, files: any FileInspecting, finder: (any AgentFinding)?, options: SupervisorOptions,
     ownPID: Int32,
     ticksPerSecond: Double, logger: Logger, heapProfiler: (any HeapProfiling)? = nil, meter: (any MemoryMetering)? = nil,
-    recorder: (any DecisionRecording)? = nil, now: @escaping @Sendable () -> Moment
+    recorder: (any HistoryRecording)? = nil, now: @escaping @Sendable () -> Moment
   ) {
     self.meter = meter
     self.recorder = recorder

@@ -2,6 +2,7 @@ import CLinux
 import Config
 import Glibc
 import Logging
+import Model
 import ServiceLifecycle
 import Supervisor
 import Synchronization
