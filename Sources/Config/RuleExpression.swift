@@ -64,7 +64,8 @@ struct RuleExpression {
 
   private func joined(_ parts: [Branch], _ join: ([RuleCondition]) -> RuleCondition) throws(ExpressionFault) -> Branch {
     guard parts.count > 1 else { return parts[0] }
-    return try raised(Branch(condition: join(parts.map(\.condition)), height: parts.map(\.height).max() ?? 0, offset: parts[0].offset))
+    return try raised(
+      Branch(condition: join(parts.map(\.condition)), height: parts.map(\.height).max() ?? 0, offset: parts[0].offset))
   }
 
   /// One level more.
@@ -145,7 +146,7 @@ extension RuleMetric {
   /// The metric that a path names.
   fileprivate init(_ parts: [RuleToken.Part]) throws(ExpressionFault) {
     let written = parts.map(\.text).joined(separator: ".")
-    if !parts.contains(where: \.isQuoted), let metric = MachineMetric(rawValue: written) {
+    if let metric = MachineMetric(rawValue: written) {
       self = .machine(metric)
       return
     }
@@ -180,7 +181,7 @@ extension RuleMetric {
 
   private static func member<Metric: MetricDeclaration>(_ parts: [RuleToken.Part]) throws(ExpressionFault) -> Metric {
     let last = parts[2]
-    if !last.isQuoted, let metric = Metric(rawValue: last.text) { return metric }
+    if let metric = Metric(rawValue: last.text) { return metric }
     let names = Metric.allCases.map(\.rawValue)
     let near = nearestName(to: last.text, among: names)
     throw ExpressionFault(

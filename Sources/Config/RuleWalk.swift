@@ -31,13 +31,14 @@ struct RuleWalk {
   }
 
   let file: String
-  let bytes: [UInt8]
+  /// To find a place inside a condition again.
+  private var source: YAMLSource
   private(set) var rules: [PlacedRule] = []
   private(set) var mistakes: [Mistake] = []
 
   init(file: String, bytes: [UInt8]) {
     self.file = file
-    self.bytes = bytes
+    source = YAMLSource(bytes)
   }
 
   mutating func complain(_ code: ConfigError.Code, _ place: YAMLPlace, _ message: @autoclosure () -> String) {
@@ -118,18 +119,15 @@ struct RuleWalk {
   }
 
   private mutating func condition(_ node: YAMLNode, at place: YAMLPlace) -> RuleCondition? {
-    guard text(node, "when", "a condition such as memory.level > 60%", at: place) != nil, case .scalar(let scalar, _) = node else {
+    guard text(node, "when", "a condition such as memory.level > 60%", at: place) != nil, case .scalar(let scalar, _) = node
+    else {
       return nil
     }
     do throws(ExpressionFault) {
       return try RuleExpression.parse(scalar.text)
     } catch {
-      let bytes = bytes
-      complain(
-        error.code,
-        error.offset == 0 && scalar.isPlain
-          ? node.place : YAMLScalarPlaces(scalar, at: node.place, in: bytes).place(ofOffset: error.offset, in: scalar.text),
-        error.message)
+      let places = YAMLScalarPlaces(scalar, at: node.place, in: &source)
+      complain(error.code, places.place(ofOffset: error.offset, in: scalar.text), error.message)
       return nil
     }
   }

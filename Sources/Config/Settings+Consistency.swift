@@ -63,7 +63,8 @@ extension Settings {
     )
     return [
       pair(target, "must be below", threshold, self.unloadingMemoryPressureTarget < self.unloadingMemoryPressureThreshold),
-      pair(threshold, "must not be above", critical, self.unloadingMemoryPressureThreshold <= self.unloadingMemoryPressureCritical),
+      pair(
+        threshold, "must not be above", critical, self.unloadingMemoryPressureThreshold <= self.unloadingMemoryPressureCritical),
       pair(aggressive, "must not be above", balanced, self.unloadingAggressiveTimeout <= self.unloadingBalancedTimeout),
       pair(balanced, "must not be above", conservative, self.unloadingBalancedTimeout <= self.unloadingConservativeTimeout),
     ].compactMap { $0 } + unknownStrategies()

@@ -58,7 +58,9 @@ extension Rule {
     if actions.count > RuleLimits.actions { return wrong("has more than \(RuleLimits.actions) actions") }
     for (index, action) in actions.enumerated() {
       if let problem = action.fault { return wrong(problem) }
-      if let other = actions[..<index].first(where: action.contradicts) { return wrong("contradicts itself: \(other) and \(action)") }
+      if let other = actions[..<index].first(where: action.contradicts) {
+        return wrong("contradicts itself: \(other) and \(action)")
+      }
     }
     return nil
   }
