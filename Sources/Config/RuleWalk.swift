@@ -10,6 +10,8 @@ struct PlacedRule: Sendable, Hashable {
   var afterPlaces: [YAMLPlace]
   /// Strategies that its actions name.
   var strategies: [Strategy]
+  /// Who added it at run time; nil for a rule of a file.
+  var addedBy: String?
 
   struct Strategy: Sendable, Hashable {
     var name: String
@@ -17,7 +19,9 @@ struct PlacedRule: Sendable, Hashable {
   }
 
   func error(_ code: ConfigError.Code, _ place: YAMLPlace, _ message: String) -> ConfigError {
-    ConfigError(code: code, source: .file(file, line: place.line, column: place.column), message: message)
+    ConfigError(
+      code: code, source: addedBy.map { .runtime(who: $0) } ?? .file(file, line: place.line, column: place.column),
+      message: message)
   }
 }
 

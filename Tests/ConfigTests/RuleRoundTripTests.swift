@@ -61,7 +61,7 @@ private struct RuleMaker {
   mutating func action() -> RuleAction {
     switch random.below(8) {
     case 0: .unload(unitName())
-    case 1: .setStrategy(random.element(of: ["aggressive", "on", "null-1", "night"]), of: unitName())
+    case 1: .setStrategy(random.element(of: ["aggressive", "on", "null", "night"]), of: unitName())
     case 2: .setStrategy("balanced", of: nil)
     case 3: .allow(unitName())
     case 4: .deny(unitName())
@@ -91,5 +91,8 @@ private struct RuleMaker {
     let again = try RuleFile.read(Array(text.utf8), path: "f")
     for (rule, read) in zip(rules, again) where rule != read { Issue.record("\(rule) became \(read)") }
     #expect(again.count == rules.count)
+    // One line each, as JSON has it.
+    let lines = "rules: [\n" + rules.map { RuleFile.json($0) + ",\n" }.joined() + "]"
+    #expect(try RuleFile.read(Array(lines.utf8), path: "f") == rules)
   }
 }
