@@ -166,8 +166,10 @@ import Testing
 
   @Test("each snippet of the page about rules is read, and its rules go together") func snippets() throws {
     let page = try String(contentsOf: ReferenceTests.root.appending(path: "docs/writing-a-rule.md"), encoding: .utf8)
-    let snippets = page.components(separatedBy: "```yaml\n").dropFirst().map { $0.components(separatedBy: "```")[0] }
+    let snippets = Array(page.components(separatedBy: "```yaml\n").dropFirst()).map { $0.components(separatedBy: "```")[0] }
     #expect(snippets.count >= 5)
+    let slip = load(snippets[0].replacing(".idle", with: ".idel")).complaints
+    #expect(slip.count == 1 && slip.allSatisfy { page.contains("\n/etc/mlos/rules.d/torch.yaml\($0.dropFirst())\n") }, "\(slip)")
     for snippet in snippets {
       let settings = load(snippet)
       #expect(settings.complaints == [], "\(snippet)")

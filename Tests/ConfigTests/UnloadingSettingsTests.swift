@@ -210,6 +210,8 @@ import Testing
       ])
     let own = try load("unloading: {memory_pressure_threshold: 0.8}").get()
     #expect(throws: ConfigErrors.self) { try own.with(profile: .training, chosenBy: "rule x", at: 0) }
+    let fixed = try load(overrides: [SettingOverride(key: "unloading.profile", value: "none", option: "--profile")]).get()
+    #expect(try fixed.with(profile: .training, chosenBy: "rule x", at: 0) == fixed)
   }
 
   @Test("the page about the configuration says what the profiles set") func profilePage() throws {
