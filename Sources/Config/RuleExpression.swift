@@ -146,7 +146,7 @@ extension RuleMetric {
   /// The metric that a path names.
   fileprivate init(_ parts: [RuleToken.Part]) throws(ExpressionFault) {
     let written = parts.map(\.text).joined(separator: ".")
-    if !parts.contains(where: \.isQuoted), let metric = MachineMetric(rawValue: written) {
+    if let metric = MachineMetric(rawValue: written) {
       self = .machine(metric)
       return
     }
@@ -181,7 +181,7 @@ extension RuleMetric {
 
   private static func member<Metric: MetricDeclaration>(_ parts: [RuleToken.Part]) throws(ExpressionFault) -> Metric {
     let last = parts[2]
-    if !last.isQuoted, let metric = Metric(rawValue: last.text) { return metric }
+    if let metric = Metric(rawValue: last.text) { return metric }
     let names = Metric.allCases.map(\.rawValue)
     let near = nearestName(to: last.text, among: names)
     throw ExpressionFault(

@@ -32,28 +32,37 @@ public enum RuleFile {
   }
 
   private static func text(_ rule: Rule) -> String {
-    var lines = ["name: \(rule.name)", "when: \(quoted(rule.condition.description))"]
-    if rule.holdSeconds != 0 { lines.append("for: \(MetricUnit.seconds.text(rule.holdSeconds))") }
-    if rule.cooldownSeconds != Rule.standardCooldownSeconds {
-      lines.append("every: \(MetricUnit.seconds.text(rule.cooldownSeconds))")
-    }
-    if !rule.after.isEmpty { lines.append("after: [\(rule.after.joined(separator: ", "))]") }
-    if !rule.isEnabled { lines.append("enabled: false") }
-    lines.append("then:")
-    lines += rule.actions.map { "  - \(text($0))" }
-    return lines.enumerated().map { "\($0.offset == 0 ? "  - " : "    ")\($0.element)\n" }.joined()
+    members(rule).enumerated().map { "\($0.offset == 0 ? "  - " : "    ")\($0.element.key): \($0.element.value)\n" }.joined()
   }
 
-  private static func text(_ action: RuleAction) -> String {
+  /// One rule as a JSON object, which reads back as an item of `rules`.
+  public static func json(_ rule: Rule) -> String {
+    "{" + members(rule).map { "\"\($0.key)\": \($0.value)" }.joined(separator: ", ") + "}"
+  }
+
+  /// Keys and, in JSON, their values; what is as it would be anyway is left out.
+  private static func members(_ rule: Rule) -> [(key: String, value: String)] {
+    var members = [("name", quoted(rule.name)), ("when", quoted(rule.condition.description))]
+    if rule.holdSeconds != 0 { members.append(("for", quoted(MetricUnit.seconds.text(rule.holdSeconds)))) }
+    if rule.cooldownSeconds != Rule.standardCooldownSeconds {
+      members.append(("every", quoted(MetricUnit.seconds.text(rule.cooldownSeconds))))
+    }
+    if !rule.after.isEmpty { members.append(("after", "[\(rule.after.map(quoted).joined(separator: ", "))]")) }
+    if !rule.isEnabled { members.append(("enabled", "false")) }
+    members.append(("then", "[\(rule.actions.map { "{\(json($0))}" }.joined(separator: ", "))]"))
+    return members
+  }
+
+  private static func json(_ action: RuleAction) -> String {
     switch action {
-    case .unload(let name): "unload: \(quoted(name))"
-    case .setStrategy(let strategy, of: nil): "strategy: \(strategy)"
-    case .setStrategy(let strategy, of: let name?): "strategy: {\(quoted(name)): \(strategy)}"
-    case .allow(let name): "allow: \(quoted(name))"
-    case .deny(let name): "deny: \(quoted(name))"
-    case .useProfile(let profile): "profile: \(UnloadingProfile(profile).rawValue)"
-    case .collect: "collect:"
-    case .log(let message): "log: \(quoted(message))"
+    case .unload(let name): "\"unload\": \(quoted(name))"
+    case .setStrategy(let strategy, of: nil): "\"strategy\": \(quoted(strategy))"
+    case .setStrategy(let strategy, of: let name?): "\"strategy\": {\(quoted(name)): \(quoted(strategy))}"
+    case .allow(let name): "\"allow\": \(quoted(name))"
+    case .deny(let name): "\"deny\": \(quoted(name))"
+    case .useProfile(let profile): "\"profile\": \(quoted(UnloadingProfile(profile).rawValue))"
+    case .collect: "\"collect\": null"
+    case .log(let message): "\"log\": \(quoted(message))"
     }
   }
 }

@@ -76,10 +76,12 @@ struct RuleLexer {
     case "|": throw fault("'|' joins nothing; did you mean 'or'?")
     case "-": throw fault("no metric is negative: a number begins with a digit")
     case "\"": throw fault("a name in quotes stands behind 'package.' or 'process.'")
-    default:
-      throw fault(
-        "unexpected character '\(quotable(String(scalar)))'; names of others than letters, digits, '_' and '-' are in quotes")
+    default: throw unexpected(scalar)
     }
+  }
+
+  private func unexpected(_ scalar: Unicode.Scalar) -> ExpressionFault {
+    fault("unexpected character '\(quotable(String(scalar)))'; names of others than letters, digits, '_' and '-' are in quotes")
   }
 
   private func fault(_ message: String, at offset: Int? = nil) -> ExpressionFault {
@@ -127,6 +129,8 @@ struct RuleLexer {
         throw fault("a name is missing behind the dot; one of other characters than letters, digits, '_' and '-' is in quotes")
       }
     }
+    // Else the name would be said to have too few parts.
+    if let current, !current.isASCII { throw unexpected(current) }
     return parts
   }
 

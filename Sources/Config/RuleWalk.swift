@@ -10,6 +10,8 @@ struct PlacedRule: Sendable, Hashable {
   var afterPlaces: [YAMLPlace]
   /// Strategies that its actions name.
   var strategies: [Strategy]
+  /// Who added it at run time; nil for a rule of a file.
+  var addedBy: String?
 
   struct Strategy: Sendable, Hashable {
     var name: String
@@ -17,7 +19,9 @@ struct PlacedRule: Sendable, Hashable {
   }
 
   func error(_ code: ConfigError.Code, _ place: YAMLPlace, _ message: String) -> ConfigError {
-    ConfigError(code: code, source: .file(file, line: place.line, column: place.column), message: message)
+    ConfigError(
+      code: code, source: addedBy.map { .runtime(who: $0) } ?? .file(file, line: place.line, column: place.column),
+      message: message)
   }
 }
 
@@ -31,13 +35,14 @@ struct RuleWalk {
   }
 
   let file: String
-  let bytes: [UInt8]
+  /// To find a place inside a condition again.
+  private var source: YAMLSource
   private(set) var rules: [PlacedRule] = []
   private(set) var mistakes: [Mistake] = []
 
   init(file: String, bytes: [UInt8]) {
     self.file = file
-    self.bytes = bytes
+    source = YAMLSource(bytes)
   }
 
   mutating func complain(_ code: ConfigError.Code, _ place: YAMLPlace, _ message: @autoclosure () -> String) {
@@ -125,12 +130,8 @@ struct RuleWalk {
     do throws(ExpressionFault) {
       return try RuleExpression.parse(scalar.text)
     } catch {
-      let bytes = bytes
-      complain(
-        error.code,
-        error.offset == 0 && scalar.isPlain
-          ? node.place : YAMLScalarPlaces(scalar, at: node.place, in: bytes).place(ofOffset: error.offset, in: scalar.text),
-        error.message)
+      let places = YAMLScalarPlaces(scalar, at: node.place, in: &source)
+      complain(error.code, places.place(ofOffset: error.offset, in: scalar.text), error.message)
       return nil
     }
   }

@@ -1,3 +1,5 @@
+import Model
+
 /// Where run-time changes are kept: `settings.json` in the state folder. Written whole, so that it is the old one or the new one
 /// whenever the machine stops; one that MLOS did not write, or of which a part is missing, is refused and left as it is.
 ///
@@ -10,7 +12,8 @@ public struct RuntimeChangesFile: Sendable {
 
   private static let format = "mlos run-time settings"
   private static let version = "1"
-  private static let limits = YAMLLimits(depth: 3, nodes: 16 + 9 * RuntimeChanges.limit)
+  /// A change has nine values; a rule of many actions has about a hundred.
+  private static let limits = YAMLLimits(depth: 8, nodes: 16 + 9 * RuntimeChanges.limit + 100 * RuleLimits.rules)
 
   /// What is stored; nothing where there is no file.
   public func read() throws(ConfigErrors) -> RuntimeChanges {
@@ -39,8 +42,14 @@ public struct RuntimeChangesFile: Sendable {
       "    {\"key\": \(quoted(change.key)), \"value\": \(quoted(change.value)), \"who\": \(quoted(change.who)), "
         + "\"when\": \(change.when)}"
     }
-    let list = lines.isEmpty ? "[]" : "[\n\(lines.joined(separator: ",\n"))\n  ]"
-    return Array("{\n  \"format\": \(quoted(format)),\n  \"version\": \(version),\n  \"changes\": \(list)\n}\n".utf8)
+    let rules = changes.rules.map { added in
+      "    {\"rule\": \(RuleFile.json(added.rule)), \"who\": \(quoted(added.who)), \"when\": \(added.when)}"
+    }
+    func list(_ lines: [String]) -> String { lines.isEmpty ? "[]" : "[\n\(lines.joined(separator: ",\n"))\n  ]" }
+    let members = [
+      "\"format\": \(quoted(format))", "\"version\": \(version)", "\"changes\": \(list(lines))", "\"rules\": \(list(rules))",
+    ]
+    return Array("{\n\(members.map { "  \($0)" }.joined(separator: ",\n"))\n}\n".utf8)
   }
 
   /// JSON is YAML, as far as it is written above.
@@ -64,7 +73,8 @@ public struct RuntimeChangesFile: Sendable {
         .foreign, found["version"]?.place,
         "written by a newer MLOS: version \(quotable(found["version"]?.scalarText ?? "unknown")), known is \(Self.version)")
     }
-    guard case .sequence(let items, _)? = found["changes"], found.count == 3 else {
+    guard case .sequence(let items, _)? = found["changes"], case .sequence(let rules, _)? = found["rules"], found.count == 4
+    else {
       throw refused(.foreign, root?.place, "not written by MLOS")
     }
     var changes = RuntimeChanges()
@@ -78,6 +88,22 @@ public struct RuntimeChangesFile: Sendable {
         try changes.set(key, to: value, by: who, at: when)
       } catch {
         throw refused(error.code, item.place, error.message)
+      }
+    }
+    for item in rules {
+      guard case .mapping(let pairs, _) = item, let parts = members(pairs), parts.count == 3, let node = parts["rule"],
+        let who = parts["who"]?.scalarText, let when = parts["when"]?.scalarText.flatMap({ Int64($0) })
+      else { throw refused(.foreign, item.place, "not written by MLOS: an added rule has rule, who and when") }
+      var walk = RuleWalk(file: path, bytes: bytes)
+      walk.rules(.sequence([node], node.properties))
+      if let mistake = walk.mistakes.first { throw refused(mistake.code, mistake.place, mistake.message) }
+      for found in walk.rules {
+        guard !changes.rules.contains(where: { $0.rule.name == found.rule.name }) else {
+          throw refused(.foreign, item.place, "rule '\(found.rule.name)' is in it more than once")
+        }
+        do throws(ConfigError) { try changes.set(found.rule, by: who, at: when) } catch {
+          throw refused(error.code, item.place, error.message)
+        }
       }
     }
     return changes

@@ -32,10 +32,12 @@ extension Settings {
     }
   }
 
-  /// These settings under another profile, as a rule may choose it: what people set themselves stays.
+  /// These settings under another profile, as a rule may choose it: what people set themselves stays, and a profile of the
+  /// command line does.
   ///
   /// - Throws: What does not go together then.
   public func with(profile: TaskProfile?, chosenBy who: String, at when: Int64) throws(ConfigErrors) -> Settings {
+    if case .commandLine = entries[SettingKeys.shared.unloadingProfile.name]?.origin { return self }
     var result = self
     for key in Self.profileKeys {
       if case .profile = entries[key.name]?.origin, let declaration = SettingKeys.byName[key.name] {

@@ -52,6 +52,7 @@ extension Settings {
       errors += reading.errors
       settings.entries.merge(reading.entries) { $1 }
     }
+    runtime.merge(into: &rules)
     settings.applyProfile()
     // What comes of a value that was refused is no mistake of its own.
     if errors.isEmpty { errors += settings.contradictions() + settings.take(rules) }

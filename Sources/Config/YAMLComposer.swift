@@ -125,7 +125,7 @@ extension YAMLPlace {
 }
 
 /// Goes through text scalar by scalar and knows where each stands.
-struct YAMLPlaceWalk {
+private struct YAMLPlaceWalk {
   private var decoder = UTF8()
   private var rest: UnsafeBufferPointer<UInt8>.Iterator
   private var last: Unicode.Scalar?

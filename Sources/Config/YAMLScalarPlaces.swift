@@ -3,18 +3,18 @@
 /// Between the two lie folded lines, indentation and escapes; what they leave alone is that the characters which are no blanks
 /// stand in the same order, and no others between them.
 struct YAMLScalarPlaces {
-  /// Of the scalar's characters that are no blanks, in order; nil until asked for.
+  /// Of the scalar's characters that are no blanks, in order.
   private let places: [YAMLPlace]
   /// Behind the last of them.
   private let end: YAMLPlace
 
   /// - Parameters:
-  ///   - bytes: Of the document, UTF-8.
   ///   - start: Where the scalar begins.
-  init(_ scalar: YAMLScalar, at start: YAMLPlace, in bytes: [UInt8]) {
-    var source = withoutMark(bytes).withUnsafeBufferPointer { YAMLSource($0, from: start) }
+  ///   - source: The document; stands behind the scalar then.
+  init(_ scalar: YAMLScalar, at start: YAMLPlace, in source: inout YAMLSource) {
     var places: [YAMLPlace] = []
     let wanted = scalar.text.unicodeScalars.count { !$0.isYAMLBlank }
+    source.seek(start)
     source.enter(scalar.style)
     while places.count < wanted, let (character, place) = source.next(scalar.style) {
       if !character.isYAMLBlank { places.append(place) }
@@ -30,37 +30,72 @@ struct YAMLScalarPlaces {
   }
 }
 
-/// The characters of a document from a place on.
-private struct YAMLSource {
-  private var characters: ArraySlice<(Unicode.Scalar, YAMLPlace)>
+/// The characters of a document, which is UTF-8, one after the other. It goes forward: to find many scalars in the order of the
+/// document takes one way through it.
+struct YAMLSource {
+  private let bytes: ArraySlice<UInt8>
+  private var index: Int
+  /// Of the character at `index`.
+  private var place = YAMLPlace()
 
-  init(_ bytes: UnsafeBufferPointer<UInt8>, from start: YAMLPlace) {
-    var walk = YAMLPlaceWalk(bytes)
-    var found: [(Unicode.Scalar, YAMLPlace)] = []
-    while case .scalarValue(let scalar) = walk.next() {
-      if (walk.place.line, walk.place.column) >= (start.line, start.column) { found.append((scalar, walk.place)) }
+  init(_ bytes: [UInt8]) {
+    self.bytes = withoutMark(bytes)
+    index = self.bytes.startIndex
+  }
+
+  mutating func seek(_ wanted: YAMLPlace) {
+    if (wanted.line, wanted.column) < (place.line, place.column) { (index, place) = (bytes.startIndex, YAMLPlace()) }
+    while (place.line, place.column) < (wanted.line, wanted.column), pop() != nil {}
+  }
+
+  private var current: Unicode.Scalar? { decoded()?.scalar }
+
+  private func decoded() -> (scalar: Unicode.Scalar, length: Int)? {
+    guard index < bytes.endIndex else { return nil }
+    let first = bytes[index]
+    let length = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4
+    guard length > 1 else { return (Unicode.Scalar(first), 1) }
+    let rest = bytes[(index + 1)..<min(index + length, bytes.endIndex)]
+    let code = rest.reduce(UInt32(first) & (0x7F >> UInt32(length))) { $0 << 6 | UInt32($1 & 0x3F) }
+    return (Unicode.Scalar(code) ?? "\u{FFFD}", length)
+  }
+
+  private mutating func pop() -> (Unicode.Scalar, YAMLPlace)? {
+    guard let (scalar, length) = decoded() else { return nil }
+    let here = place
+    index += length
+    // The line feed behind a carriage return ends the line, not the return.
+    if scalar.isYAMLLineEnd, !(scalar == "\r" && current == "\n") {
+      place = YAMLPlace(line: here.line + 1, column: 1)
+    } else {
+      place.column += 1
     }
-    characters = found[...]
+    return (scalar, here)
+  }
+
+  private mutating func skip(while holds: (Unicode.Scalar) -> Bool) {
+    while let current, holds(current) { _ = pop() }
   }
 
   /// Goes past what stands before the first character: a tag, the quote, or the line of the block's indicator.
   mutating func enter(_ style: YAMLScalar.Style) {
-    if characters.first?.0 == "!" {
-      characters = characters.drop { !$0.0.isYAMLBlank }.drop { $0.0.isYAMLBlank }
+    if current == "!" {
+      skip { !$0.isYAMLBlank }
+      skip { $0.isYAMLBlank }
     }
     switch style {
     case .plain: break
-    case .singleQuoted, .doubleQuoted: characters = characters.dropFirst()
-    case .block: characters = characters.drop { !$0.0.isYAMLLineEnd }
+    case .singleQuoted, .doubleQuoted: _ = pop()
+    case .block: skip { !$0.isYAMLLineEnd }
     }
   }
 
   mutating func next(_ style: YAMLScalar.Style) -> (Unicode.Scalar, YAMLPlace)? {
-    guard let (scalar, place) = characters.popFirst() else { return nil }
+    guard let (scalar, place) = pop() else { return nil }
     switch (style, scalar) {
     case (.singleQuoted, "'"):
       // Two of them stand for one, one alone ends the text.
-      return characters.popFirst()?.0 == "'" ? (scalar, place) : nil
+      return pop()?.0 == "'" ? (scalar, place) : nil
     case (.doubleQuoted, "\""): return nil
     case (.doubleQuoted, "\\"): return (escaped(), place)
     default: return (scalar, place)
@@ -69,7 +104,7 @@ private struct YAMLSource {
 
   /// What the escape behind a backslash stands for; a blank where it stands for one, or for nothing.
   private mutating func escaped() -> Unicode.Scalar {
-    guard let (letter, _) = characters.popFirst() else { return " " }
+    guard let (letter, _) = pop() else { return " " }
     switch letter {
     case "x": return coded(2)
     case "u": return coded(4)
@@ -87,8 +122,8 @@ private struct YAMLSource {
   }
 
   private mutating func coded(_ digits: Int) -> Unicode.Scalar {
-    let text = characters.prefix(digits).reduce(into: "") { $0.unicodeScalars.append($1.0) }
-    characters = characters.dropFirst(digits)
+    var text = ""
+    for _ in 0..<digits { if let (digit, _) = pop() { text.unicodeScalars.append(digit) } }
     return UInt32(text, radix: 16).flatMap(Unicode.Scalar.init) ?? " "
   }
 }

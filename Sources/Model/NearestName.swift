@@ -18,7 +18,7 @@ public func nearestName(to name: String, among candidates: some Sequence<String>
 private func folded(_ name: String) -> [Character] { name.lowercased().filter { !".-_".contains($0) } }
 
 /// Insertions, deletions, replacements and swaps of neighbours (Damerau-Levenshtein, optimal string alignment).
-func editDistance(_ left: [Character], _ right: [Character]) -> Int {
+public func editDistance(_ left: [Character], _ right: [Character]) -> Int {
   guard !left.isEmpty, !right.isEmpty else { return max(left.count, right.count) }
   var beforeLast: [Int] = []
   var last = Array(0...right.count)

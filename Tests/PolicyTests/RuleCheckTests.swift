@@ -21,7 +21,8 @@ import Testing
   @Test(
     "a rule that no text could say is refused, with what is wrong",
     arguments: [
-      (rule(""), "rule '' has a bad name: it must not be empty"), (rule("1"), "rule '1' has a bad name: it must begin with a letter"),
+      (rule(""), "rule '' has a bad name: it must not be empty"),
+      (rule("1"), "rule '1' has a bad name: it must begin with a letter"),
       (rule("a b"), "rule 'a b' has a bad name: it must be of letters, digits, '-' and '_'"),
       (rule("a", nested(33)), "rule 'a' has conditions nested deeper than 32 levels"),
       (rule("a", nested(1000)), "rule 'a' has conditions nested deeper than 32 levels"),
@@ -48,7 +49,10 @@ import Testing
       (changed { $0.actions = Array(repeating: .collect, count: 17) }, "rule 'a' has more than 16 actions"),
       (changed { $0.actions = [.allow("x"), .deny("x")] }, "rule 'a' contradicts itself: allow x and deny x"),
       (changed { $0.actions = [.unload("")] }, "rule 'a' names a package that must not be empty"),
-      (changed { $0.actions = [.setStrategy("x y", of: nil)] }, "rule 'a' names a strategy that must be of letters, digits, '-' and '_'"),
+      (
+        changed { $0.actions = [.setStrategy("x y", of: nil)] },
+        "rule 'a' names a strategy that must be of letters, digits, '-' and '_'"
+      ),
       (changed { $0.actions = [.log("")] }, "rule 'a' logs nothing"),
       (changed { $0.after = Array(repeating: "b", count: 17) }, "rule 'a' comes after more than 16 others"),
     ])

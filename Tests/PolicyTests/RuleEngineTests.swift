@@ -59,7 +59,9 @@ extension RuleEngine {
     #expect(engine.state(of: "a")?.firings == 1 && engine.state(of: "a")?.secondsSinceFired == 1)
   }
 
-  @Test("a metric that is missing or no number makes the comparison unknown, and the rule says so", arguments: [nil, .nan, .infinity, -.infinity] as [Double?])
+  @Test(
+    "a metric that is missing or no number makes the comparison unknown, and the rule says so",
+    arguments: [nil, .nan, .infinity, -.infinity] as [Double?])
   func unknown(value: Double?) throws {
     var engine = try RuleEngine([rule("a", when: above(idle, 120))])
     var known = RuleMetrics()
@@ -72,9 +74,12 @@ extension RuleEngine {
   @Test(
     "what is not known decides nothing that the rest has not decided",
     arguments: [
-      (.all([above(idle, 1), above(level, 0.6)]), 0.5, false, false), (.all([above(idle, 1), above(level, 0.6)]), 0.7, false, true),
-      (.any([above(idle, 1), above(level, 0.6)]), 0.7, true, false), (.any([above(idle, 1), above(level, 0.6)]), 0.5, false, true),
-      (.not(above(idle, 1)), 0.5, false, true), (.not(above(level, 0.6)), 0.5, true, false), (.not(above(level, 0.6)), 0.7, false, false),
+      (.all([above(idle, 1), above(level, 0.6)]), 0.5, false, false),
+      (.all([above(idle, 1), above(level, 0.6)]), 0.7, false, true),
+      (.any([above(idle, 1), above(level, 0.6)]), 0.7, true, false),
+      (.any([above(idle, 1), above(level, 0.6)]), 0.5, false, true),
+      (.not(above(idle, 1)), 0.5, false, true), (.not(above(level, 0.6)), 0.5, true, false),
+      (.not(above(level, 0.6)), 0.7, false, false),
       (.not(.all([above(idle, 1), above(level, 0.6)])), 0.5, true, false),
       (.all([above(level, 0.6), .not(.any([above(idle, 1), above(idle, 2)]))]), 0.7, false, true),
     ] as [(RuleCondition, Double, Bool, Bool)])
@@ -86,7 +91,12 @@ extension RuleEngine {
 
   @Test(
     "every relation compares as it is written",
-    arguments: zip(RuleRelation.allCases, [[false, false, true], [false, true, true], [true, false, false], [true, true, false], [false, true, false], [true, false, true]]))
+    arguments: zip(
+      RuleRelation.allCases,
+      [
+        [false, false, true], [false, true, true], [true, false, false], [true, true, false], [false, true, false],
+        [true, false, true],
+      ]))
   func relations(relation: RuleRelation, expected: [Bool]) throws {
     for (value, fires) in zip([0.5, 0.6, 0.7], expected) {
       var engine = try RuleEngine([rule("a", when: .comparison(RuleComparison(level, relation, 0.6)))])
@@ -176,7 +186,11 @@ extension RuleEngine {
   @Test("looked at again over the same history, the same rules fire") func deterministic() throws {
     func run() throws -> [[FiredRule]] {
       var engine = try RuleEngine(
-        (0..<100).map { rule("r\($0)", when: above(level, Double($0) / 100), hold: Double($0 % 7), every: Double(1 + $0 % 11), .unload("u\($0 % 5)"), .deny("u\(($0 + 1) % 5)")) })
+        (0..<100).map {
+          rule(
+            "r\($0)", when: above(level, Double($0) / 100), hold: Double($0 % 7), every: Double(1 + $0 % 11),
+            .unload("u\($0 % 5)"), .deny("u\(($0 + 1) % 5)"))
+        })
       return (0..<300).map { engine.evaluate(metrics([level: Double($0 * 37 % 100) / 100]), at: Instant(seconds: Double($0))) }
     }
     #expect(try run() == run())
@@ -202,8 +216,10 @@ extension RuleEngine {
           UnitObservation(ReclaimUnit(.closedModule, "libx.so"), bytes: Bytes(1)),
         ]), at: Instant(seconds: 100))
     let expected: [(RuleMetric, Double?)] = [
-      (.machine(.memoryLevel), 0.75), (.machine(.memoryUsed), 75), (.machine(.memoryAvailable), 25), (.machine(.memoryStall), 0.25),
-      (.machine(.swapUsed), nil), (.package("torch", .loaded), 2), (.package("torch", .bytes), 150), (.package("torch", .idle), 60),
+      (.machine(.memoryLevel), 0.75), (.machine(.memoryUsed), 75), (.machine(.memoryAvailable), 25),
+      (.machine(.memoryStall), 0.25),
+      (.machine(.swapUsed), nil), (.package("torch", .loaded), 2), (.package("torch", .bytes), 150),
+      (.package("torch", .idle), 60),
       (.package("jax", .loaded), 2), (.package("jax", .bytes), nil), (.package("jax", .idle), nil),
       (.package("gone", .loaded), 0), (.package("gone", .bytes), 0), (.package("gone", .idle), nil),
       (.package("libx.so", .loaded), nil), (.package("torch", .uses), nil),
