@@ -95,7 +95,8 @@ extension Journal {
   public func outcomes(of decision: Int64) throws(JournalError) -> [OutcomeRecord] {
     try reading { database throws(SQLiteFailure) in
       var found: [OutcomeRecord] = []
-      try database.prepare("\(OutcomeRecord.selection) WHERE decision = ? ORDER BY time, id LIMIT 100").rows([.integer(decision)]) {
+      try database.prepare("\(OutcomeRecord.selection) WHERE decision = ? ORDER BY time, id LIMIT 100").rows([.integer(decision)])
+      {
         if let row = OutcomeRecord($0) { found.append(row) }
         return true
       }

@@ -1,3 +1,4 @@
+import CSQLite
 import Model
 
 /// What was decided, what came of it, and how much was measured and changed, in an SQLite file that outlives the program.
@@ -186,9 +187,12 @@ public final class Journal {
 
   /// A reader that never ends keeps the log from being moved into the file: it must not fill the disk.
   private func holdLogBack(_ store: JournalStore) throws(SQLiteFailure) {
-    guard store.file.size.log > max(limits.bytes, UInt64(JournalStore.logPages) * 4096 * 4) else { return }
+    let most = max(limits.bytes, UInt64(JournalStore.logPages) * 4096 * 4)
+    guard store.file.size.log > most else { return }
     try store.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    if store.file.size.log > limits.bytes { throw SQLiteFailure(code: 5, message: "a reader holds the journal's log") }
+    if store.file.size.log > most {
+      throw SQLiteFailure(code: SQLITE_BUSY, message: "another program reads, and the log grows meanwhile")
+    }
   }
 
   // MARK: Opening
@@ -197,9 +201,9 @@ public final class Journal {
     lastAttempt = time
     let store = try JournalStore.open(path: path, limits: limits, at: time, isSuspect: isSuspect)
     let last = try translating(path) { () throws(SQLiteFailure) in
-      try retention.begin(store.database)
-      return try store.database.number("SELECT max(id) FROM decision") ?? 0
+      try store.database.number("SELECT max(id) FROM decision") ?? 0
     }
+    retention.begin()
     nextDecision = max(nextDecision, last + 1)
     state = .open(store)
     condition = .writing

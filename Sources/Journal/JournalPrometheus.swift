@@ -5,7 +5,8 @@ public enum PrometheusExport {
     var text = ""
     let all = totals.all
     family(&text, "mlos_unloading_unloads_total", "counter", "Unloads that were tried.", [("", "\(all.unloads)")])
-    family(&text, "mlos_unloading_successful_total", "counter", "Unloads after which memory came back.", [("", "\(all.successful)")])
+    family(
+      &text, "mlos_unloading_successful_total", "counter", "Unloads after which memory came back.", [("", "\(all.successful)")])
     family(&text, "mlos_unloading_failed_total", "counter", "Unloads after which no memory came back.", [("", "\(all.failed)")])
     family(
       &text, "mlos_unloading_freed_bytes_total", "counter", "Bytes that came back, as measured.", [("", "\(all.freed.count)")])

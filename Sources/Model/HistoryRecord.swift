@@ -225,7 +225,8 @@ extension KeepReason {
     case .userPreference: "the user wants it kept"
     case .critical: "critical: never unloaded"
     case .busy(let why): "busy: \(why)"
-    case .neededBy(let units): "needed by \(units.prefix(8).map(\.description).joined(separator: ", "))\(units.count > 8 ? ", ..." : "")"
+    case .neededBy(let units):
+      "needed by \(units.prefix(8).map(\.description).joined(separator: ", "))\(units.count > 8 ? ", ..." : "")"
     case .bytesUnknown: "not known what it would give back"
     case .savingsTooSmall(let minimum): "would give back less than \(minimum)"
     case .useUnknown: "not known when it was last used"
