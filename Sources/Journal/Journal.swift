@@ -109,6 +109,7 @@ public final class Journal {
   /// - Parameter time: Wall-clock seconds since 1970, now.
   @discardableResult
   public func flush(at time: Double) -> JournalHealth {
+    let time = time.isFinite ? time : lastFlush ?? 0
     switch state {
     case .closed: return health
     case .away(let error, let isSuspect):
@@ -179,7 +180,8 @@ public final class Journal {
     } catch {
       let problem = JournalError(error, path: path)
       condition = .waiting(problem)
-      guard error.kind == .damaged else { return }
+      // A row that the tables refuse is passed over; what they refuse of their own numbers is damage too.
+      guard error.kind == .damaged || error.kind == .row else { return }
       store.database.close()
       setAway(problem, isSuspect: true)
     }

@@ -87,6 +87,8 @@ struct Retention {
   private func delete(
     from table: Table, before time: Double?, atMost count: Int64, _ database: SQLiteDatabase
   ) throws(SQLiteFailure) {
+    // NaN would be stored as NULL, which stands for all.
+    if let time, time.isNaN { return }
     try database.transaction { () throws(SQLiteFailure) in
       try database.run(table.delete, SQLiteValue(time), .integer(count))
     }

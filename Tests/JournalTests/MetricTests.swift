@@ -32,6 +32,8 @@ import Testing
     }
     #expect(try journal.metric("m", from: .nan, to: .nan, step: 10).isEmpty)
     #expect(try journal.metric("m", from: -.infinity, to: .infinity, step: 10).count == 3)
+    #expect(try journal.metric("m", from: -.infinity, to: -1e300, step: 10).isEmpty)
+    #expect(try journal.metric("m", from: 1e300, to: .infinity, step: 10).isEmpty)
     #expect(try journal.metric("x", from: start, to: start + 3600, step: 10).isEmpty)
     #expect(try journal.metricNames() == ["m"])
   }

@@ -84,6 +84,16 @@ import Testing
     #expect(try journal.totals().all.unloads == 300)
   }
 
+  @Test("a clock that gives no number forgets nothing")
+  func noTime() throws {
+    let journal = try scratch.open()
+    journal.append(decision("torch"))
+    for time in [.nan, .infinity, -.infinity, -1e300, 0] as [Double] {
+      #expect(journal.flush(at: time).condition == .writing)
+    }
+    #expect(try journal.decisions(JournalQuery()).rows.count == 1)
+  }
+
   @Test("an outcome outlives its decision")
   func outlived() throws {
     var limits = JournalLimits()
