@@ -10,7 +10,7 @@ extension Journal {
     guard step >= 10, step <= 1e9, let step = Int64(exactly: step.rounded(.down)),
       let first = MetricBucket.start(of: max(0, from), resolution: 1), to > from
     else { return [] }
-    let end = Int64(min(to.rounded(.up), 1e12))
+    let end = Int64(max(0, min(to.rounded(.up), 1e12)))
     return try reading { database throws(SQLiteFailure) in
       guard let series = try database.number("SELECT id FROM series WHERE name = ?", .text(name.limited(toBytes: TextLimit.name)))
       else { return [] }

@@ -1,3 +1,4 @@
+import CSQLite
 import Model
 
 /// What was decided, what came of it, and how much was measured and changed, in an SQLite file that outlives the program.
@@ -108,6 +109,7 @@ public final class Journal {
   /// - Parameter time: Wall-clock seconds since 1970, now.
   @discardableResult
   public func flush(at time: Double) -> JournalHealth {
+    let time = time.isFinite ? time : lastFlush ?? 0
     switch state {
     case .closed: return health
     case .away(let error, let isSuspect):
@@ -178,7 +180,8 @@ public final class Journal {
     } catch {
       let problem = JournalError(error, path: path)
       condition = .waiting(problem)
-      guard error.kind == .damaged else { return }
+      // A row that the tables refuse is passed over; what they refuse of their own numbers is damage too.
+      guard error.kind == .damaged || error.kind == .row else { return }
       store.database.close()
       setAway(problem, isSuspect: true)
     }
@@ -186,9 +189,12 @@ public final class Journal {
 
   /// A reader that never ends keeps the log from being moved into the file: it must not fill the disk.
   private func holdLogBack(_ store: JournalStore) throws(SQLiteFailure) {
-    guard store.file.size.log > max(limits.bytes, UInt64(JournalStore.logPages) * 4096 * 4) else { return }
+    let most = max(limits.bytes, UInt64(JournalStore.logPages) * 4096 * 4)
+    guard store.file.size.log > most else { return }
     try store.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    if store.file.size.log > limits.bytes { throw SQLiteFailure(code: 5, message: "a reader holds the journal's log") }
+    if store.file.size.log > most {
+      throw SQLiteFailure(code: SQLITE_BUSY, message: "another program reads, and the log grows meanwhile")
+    }
   }
 
   // MARK: Opening
@@ -197,9 +203,9 @@ public final class Journal {
     lastAttempt = time
     let store = try JournalStore.open(path: path, limits: limits, at: time, isSuspect: isSuspect)
     let last = try translating(path) { () throws(SQLiteFailure) in
-      try retention.begin(store.database)
-      return try store.database.number("SELECT max(id) FROM decision") ?? 0
+      try store.database.number("SELECT max(id) FROM decision") ?? 0
     }
+    retention.begin()
     nextDecision = max(nextDecision, last + 1)
     state = .open(store)
     condition = .writing

@@ -128,10 +128,7 @@ final class JournalFile {
     let stem = "\(path).damaged-\(utcStamp(time))"
     for attempt in 0..<100 {
       let target = attempt == 0 ? stem : "\(stem)-\(attempt + 1)"
-      if try rename(to: target) {
-        for suffix in Self.companions { Glibc.rename(path + suffix, target + suffix) }
-        return target
-      }
+      if try rename(to: target) { return target }
     }
     throw JournalError(.failed, "\(stem): too many files of this name")
   }
@@ -139,12 +136,11 @@ final class JournalFile {
   /// - Returns: False when something has that name.
   private func rename(to target: String) throws(JournalError) -> Bool {
     // A link takes no name that is taken. Not every file system has them; there a look before has to do.
-    if link(path, target) == 0 {
-      unlink(path)
-      return true
-    }
-    if access(target, F_OK) == 0 { return false }
-    guard Glibc.rename(path, target) == 0 else { throw Self.error(errno, path) }
+    let isLinked = link(path, target) == 0
+    if !isLinked, access(target, F_OK) == 0 { return false }
+    // First what belongs to it: beside a new file SQLite would take the log for a stale one and delete it.
+    for suffix in Self.companions { Glibc.rename(path + suffix, target + suffix) }
+    guard (isLinked ? unlink(path) : Glibc.rename(path, target)) == 0 else { throw Self.error(errno, path) }
     return true
   }
 

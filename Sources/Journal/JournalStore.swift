@@ -42,10 +42,11 @@ final class JournalStore {
       opened.setBusyTimeout(milliseconds: limits.busyMilliseconds)
       try Self.checkMark(of: opened, path)
       try translating(path) { () throws(SQLiteFailure) in
-        try Self.configure(opened)
+        // Before anything is written: what is moved aside stays as it was found.
         if file.size.main <= Self.checkedBytes, let complaint = try opened.text("PRAGMA quick_check(1)"), complaint != "ok" {
           throw SQLiteFailure(code: SQLITE_CORRUPT, message: complaint)
         }
+        try Self.configure(opened)
         try JournalSchema.migrate(opened)
       }
     } catch {
@@ -107,7 +108,9 @@ final class JournalStore {
   /// Pages that were freed can be given back; the log and the cache stay small; what was committed survives the process.
   private static func configure(_ database: SQLiteDatabase) throws(SQLiteFailure) {
     // Before the first table, and before the log: later it would take a copy of the whole file.
-    try database.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    if try database.number("SELECT count(*) FROM sqlite_schema") == 0 {
+      try database.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    }
     let mode = try database.text("PRAGMA journal_mode = WAL")
     guard mode == "wal" else {
       throw SQLiteFailure(code: SQLITE_CANTOPEN, message: "no write-ahead log can be kept here (\(mode ?? "no mode"))")

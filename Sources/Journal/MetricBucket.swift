@@ -20,7 +20,9 @@ struct MetricBucket: Hashable, Sendable {
   }
 
   mutating func add(_ other: MetricBucket) {
-    count += other.count
+    // A damaged file must not stop the program.
+    let (total, isTooMuch) = count.addingReportingOverflow(other.count)
+    count = isTooMuch ? .max : total
     sum += other.sum
     min = Swift.min(min, other.min)
     max = Swift.max(max, other.max)

@@ -56,7 +56,7 @@ struct MetricRollup {
       .integer(series))
   }
 
-  /// Where the oldest bucket begins.
+  /// Where the oldest bucket begins; within the times that samples can have, whatever a damaged file says.
   func oldest() throws(SQLiteFailure) -> Int64? {
     var result: Int64?
     let series = try numbers("SELECT id FROM series ORDER BY id")
@@ -64,7 +64,7 @@ struct MetricRollup {
       for series in series {
         let start = try database.number(
           "SELECT min(start) FROM bucket WHERE resolution = ? AND series = ?", .integer(resolution), .integer(series))
-        if let start { result = min(result ?? start, start) }
+        if let start { result = min(result ?? start, max(0, start), 1_000_000_000_000) }
       }
     }
     return result

@@ -56,16 +56,16 @@ struct Retention {
 
   /// Rows in one transaction: well below a tenth of a second.
   private static let chunk: Int64 = 2048
-  /// Chunks taken for the size in one run: more than a full queue brings.
-  private static let sizeChunks = 8
+  /// Taken for the size in one run at most: more than a full queue brings.
+  private static let rowsForSize: Int64 = 16_384
   private static let interval = 60.0
   private static let rowsBetween = 1024
 
   private var writtenSince = 0
   private var lastRun: Double?
 
-  /// The next run is due at once.
-  mutating func begin(_ database: SQLiteDatabase) throws(SQLiteFailure) { lastRun = nil }
+  /// The next run is due at once: another file has been opened.
+  mutating func begin() { lastRun = nil }
 
   mutating func written(_ rows: Int) { writtenSince += rows }
 
@@ -87,6 +87,8 @@ struct Retention {
   private func delete(
     from table: Table, before time: Double?, atMost count: Int64, _ database: SQLiteDatabase
   ) throws(SQLiteFailure) {
+    // NaN would be stored as NULL, which stands for all.
+    if let time, time.isNaN { return }
     try database.transaction { () throws(SQLiteFailure) in
       try database.run(table.delete, SQLiteValue(time), .integer(count))
     }
@@ -98,12 +100,14 @@ struct Retention {
     let pageSize = UInt64(clamping: try database.number("PRAGMA page_size") ?? 4096)
     let log = min(UInt64(JournalStore.logPages) * pageSize, limits.bytes / 4)
     let allowed = Int64(clamping: (limits.bytes - log) / pageSize)
-    for _ in 0..<Self.sizeChunks {
+    // A row takes about 256 bytes: a sixteenth of a small file at a time, so that not all of it goes.
+    let chunk = min(max(Int64(clamping: limits.bytes / 16 / 256), 64), Self.chunk)
+    for _ in 0..<Self.rowsForSize / chunk {
       let pages = try database.number("PRAGMA page_count") ?? 0
       let free = try database.number("PRAGMA freelist_count") ?? 0
       if pages - free <= allowed { break }
       // Nothing left that may go.
-      guard try deleteOldest(database) else { break }
+      guard try deleteOldest(chunk, database) else { break }
     }
     let pages = try database.number("PRAGMA page_count") ?? 0
     let free = try database.number("PRAGMA freelist_count") ?? 0
@@ -115,7 +119,7 @@ struct Retention {
 
   /// A chunk of the oldest: decisions, outcomes and metrics by their age; what the journal says of itself, and what people changed,
   /// only after all of those.
-  private func deleteOldest(_ database: SQLiteDatabase) throws(SQLiteFailure) -> Bool {
+  private func deleteOldest(_ count: Int64, _ database: SQLiteDatabase) throws(SQLiteFailure) -> Bool {
     var ages: [(time: Double, table: Table?)] = []
     for table in [Table.decision, .outcome] {
       if let time = try database.real(table.oldest) { ages.append((time, table)) }
@@ -131,7 +135,7 @@ struct Retention {
       return false
     }
     if let table = oldest.table {
-      try delete(from: table, before: nil, atMost: Self.chunk, database)
+      try delete(from: table, before: nil, atMost: count, database)
     } else {
       try rollup.deleteOldest(from: Int64(oldest.time))
     }

@@ -36,7 +36,12 @@ final class SQLiteDatabase {
     if let statement = statements[text] { return statement }
     var prepared: OpaquePointer?
     let code = sqlite3_prepare_v3(handle, text, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &prepared, nil)
-    guard code == SQLITE_OK, let prepared else { throw failure(code) }
+    guard code == SQLITE_OK, let prepared else {
+      // The text is ours and right: a table or column that is not there has been damaged, which quick_check does not see.
+      var failure = failure(code)
+      if failure.code == SQLITE_ERROR { failure.code = SQLITE_CORRUPT }
+      throw failure
+    }
     let statement = SQLiteStatement(prepared, of: self)
     statements[text] = statement
     return statement
