@@ -66,14 +66,16 @@ let package = Package(
     .systemLibrary(name: "CELF", pkgConfig: "libelf", providers: [.apt(["libelf-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+    .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     .target(name: "Model", swiftSettings: strict),
     .target(name: "Policy", dependencies: ["Model"], swiftSettings: strict),
     .target(name: "Simulator", dependencies: ["Model", "Policy"], swiftSettings: strict),
     .target(name: "Config", dependencies: ["Model", "CYAML"], swiftSettings: strict),
+    .target(name: "Journal", dependencies: ["Model", "CSQLite"], swiftSettings: strict),
     .target(name: "Wire", dependencies: ["Model"], swiftSettings: strict),
     .target(name: "LinuxPlatform", dependencies: ["Model", "CLinux", "CAgentABI", "CELF"], swiftSettings: strict),
     .target(
-      name: "Supervisor", dependencies: ["Model", .product(name: "Logging", package: "swift-log")],
+      name: "Supervisor", dependencies: ["Model", "Policy", .product(name: "Logging", package: "swift-log")],
       swiftSettings: strict),
     .target(
       name: "SocketAPI",
@@ -102,7 +104,7 @@ let package = Package(
     .executableTarget(
       name: "mlosd",
       dependencies: [
-        "Model", "Config", "Wire", "LinuxPlatform", "Supervisor", "SocketAPI", "HTTPAPI", "CLinux",
+        "Model", "Config", "Wire", "LinuxPlatform", "Journal", "Supervisor", "SocketAPI", "HTTPAPI", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -123,6 +125,11 @@ let package = Package(
     .testTarget(name: "AgentCoreTests", dependencies: ["AgentCoreHosted", "CAgentABI"], swiftSettings: strict),
     .testTarget(name: "SocketAPITests", dependencies: ["SocketAPI"], swiftSettings: strict),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Model"], swiftSettings: strict),
+    .testTarget(
+      name: "JournalTests", dependencies: ["Journal", "JournalWriter", "Model", "CSQLite", "TestKit"], swiftSettings: strict),
+    /// Writes a journal until it is killed.
+    .executableTarget(
+      name: "JournalWriter", dependencies: ["Journal", "Model"], path: "Tests/JournalWriter", swiftSettings: strict),
     .testTarget(name: "WireTests", dependencies: ["Wire", "Model"], swiftSettings: strict),
     .testTarget(
       name: "LinuxPlatformTests", dependencies: ["LinuxPlatform", "Model", "CLinux", "CAgentABI", "TestKit"],

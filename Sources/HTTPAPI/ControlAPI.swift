@@ -1,6 +1,7 @@
 import Hummingbird
 import HummingbirdCore
 import Logging
+import Model
 import NIOCore
 import Supervisor
 import Wire
@@ -91,9 +92,23 @@ public struct ControlAPI: Sendable {
         let pid = try request.uri.queryParameters["pid"].map { try Self.pid(String($0), of: "pid") }
         return try JSON.response(PackagesAnswer(try await commands.packages(of: pid)))
       },
+      .get("api/v1/plan", query: ["name"]) { request, _ in try await plan(request) },
       .get("api/v1/events", query: ["after", "limit", "wait", "pid"]) { request, _ in try await events(request) },
       .post("api/v1/adopt") { request, _ in try await adopt(request) },
     ]
+  }
+
+  private func plan(_ request: Request) async throws -> Response {
+    let name = request.uri.queryParameters["name"].map { String($0) }
+    let plan = await commands.plan(name: name)
+    if let name, plan.rows.isEmpty {
+      let near = nearestName(to: name, among: plan.names)
+      throw APIError(
+        .notFound, "not_found",
+        "nothing in memory is called '\(printable(name.utf8.prefix(200)))'" + (near.map { "; did you mean '\($0)'?" } ?? ""),
+        near.map { ["nearest": $0] } ?? [:])
+    }
+    return try JSON.response(PlanAnswer(plan))
   }
 
   private func adopt(_ request: Request) async throws -> Response {

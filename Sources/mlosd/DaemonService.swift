@@ -3,6 +3,7 @@ import Glibc
 import HTTPAPI
 import LinuxPlatform
 import Logging
+import Model
 import ServiceLifecycle
 import SocketAPI
 import Supervisor
@@ -50,9 +51,9 @@ struct DaemonService {
         discovery: AgentDiscovery(socket: settings.socket, isDefaultSocket: settings.socket == sources.paths.agentSocket)),
       options: SupervisorOptions(
         processLimit: settings.agentsLimit, eventCapacity: settings.eventsCapacity,
-        observeInterval: Self.observeInterval(settings), isEphemeral: isEphemeral),
+        observeInterval: Self.observeInterval(settings), isEphemeral: isEphemeral, unloading: UnloadingSettings(settings)),
       ownPID: getpid(), ticksPerSecond: Double(ProcFS.ticksPerSecond), logger: Logger(label: "supervisor"),
-      heapProfiler: RecorderProfiler(), now: currentMoment)
+      heapProfiler: RecorderProfiler(), meter: MemoryMeter(), now: currentMoment)
     let listener: AgentListener
     do {
       listener = try AgentListener(

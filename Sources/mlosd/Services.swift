@@ -2,6 +2,7 @@ import CLinux
 import Config
 import Glibc
 import Logging
+import Model
 import ServiceLifecycle
 import Supervisor
 import Synchronization
@@ -122,7 +123,8 @@ struct Reloader: Service {
     levels.current = Logger.Level(new.logLevel)
     let changes = current.value.changes(to: new)
     current.value = current.value.reloaded(from: new)
-    await supervisor.reload(observeInterval: DaemonService.observeInterval(new), processLimit: new.agentsLimit)
+    await supervisor.reload(
+      observeInterval: DaemonService.observeInterval(new), processLimit: new.agentsLimit, unloading: UnloadingSettings(new))
     logger.notice("configuration read again", metadata: ["changed": "\(changes.reloadable.joined(separator: " "))"])
     if !changes.needRestart.isEmpty {
       logger.warning(

@@ -19,6 +19,7 @@ import Wire
     try check(samples.config, "config", known)
     try check(samples.heap, "heap", known)
     try check(samples.heapProgress, "heap-progress", known)
+    try check(samples.plan, "plan", known)
     try check(samples.error, "error", known)
   }
 

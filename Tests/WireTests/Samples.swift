@@ -5,7 +5,7 @@ import Wire
 struct Samples {
   var known: Bool
 
-  private func maybe<Value>(_ value: Value) -> Known<Value> { Known(known ? value : nil) }
+  func maybe<Value>(_ value: Value) -> Known<Value> { Known(known ? value : nil) }
 
   var memory: MemoryRow {
     var usage = MemoryUsage()
