@@ -28,14 +28,18 @@ extension UnloadingPolicy {
     let idle = since.map { now.seconds(since: $0) }
     let strategy = strategy(preference)
     let regret = entry?.regret.factor(at: now) ?? 1
-    let probability = (entry?.history ?? ReuseHistory()).probability(
-      idle: idle ?? 0, within: settings.regretWindowSeconds, prior: prior)
+    let history = entry?.history ?? ReuseHistory()
+    let probability = history.probability(idle: idle ?? 0, within: settings.regretWindowSeconds, prior: prior)
+    let soon = history.probability(idle: idle ?? 0, within: Self.orderSeconds, prior: prior, popularity: true)
+    let reload = unit.reloadSeconds.flatMap { $0.isFinite && $0 >= 0 ? $0 : nil }
     let timeouts = Timeouts(
       strategy: strategy, settings: settings, level: level, regret: regret, mayGoEarly: preference.allowUnload == true)
     let figures = JudgementFigures(
       idleSeconds: idle, timeoutSeconds: timeouts.effective, strategy: strategy.name, bytes: unit.bytes,
-      reloadSeconds: unit.reloadSeconds, reuseProbability: probability, regret: regret,
-      score: unit.bytes.map { score($0, reloadSeconds: unit.reloadSeconds, regret: regret, probability: probability) },
+      reloadSeconds: reload, reuseProbability: probability, regret: regret,
+      score: unit.bytes.map {
+        score($0, reloadSeconds: reload, regret: min(regret, Regret.largestInScore), probability: soon)
+      },
       unitClass: preference.unitClass ?? .important)
     var judged = JudgedUnit(figures: figures, obstacle: obstacle(unit, preference, isAsked: entry?.asked != nil))
     decideIdleness(&judged, timeouts, level: level)
@@ -81,7 +85,7 @@ extension UnloadingPolicy {
   /// Bytes back for a second of expected reloading.
   func score(_ bytes: Bytes, reloadSeconds: Double?, regret: Double, probability: Double) -> Double {
     let assumed = max(0.01, Double(bytes.count) / Self.assumedBytesPerSecond)
-    let cost = reloadSeconds.flatMap { $0.isFinite && $0 >= 0 ? $0 : nil } ?? assumed
+    let cost = reloadSeconds ?? assumed
     return Double(bytes.count) / (max(cost, 0.001) * regret * max(probability, 1e-6))
   }
 }

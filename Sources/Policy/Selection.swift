@@ -52,7 +52,8 @@ struct Selection {
     guard excess > 0 else { return }
     let oldest = closed.filter { judged[$0].obstacle == nil }
       .sorted { (-(judged[$0].figures.idleSeconds ?? 0), $0) < (-(judged[$1].figures.idleSeconds ?? 0), $1) }
-    for index in oldest.prefix(excess) where blockers(of: order.group[index]).isEmpty {
+    for index in oldest.prefix(excess)
+    where order.members[order.group[index]].count == 1 && blockers(of: order.group[index]).isEmpty {
       add(index, .cacheLimit(settings.moduleCacheLimit), isCounted: false)
     }
   }

@@ -12,6 +12,8 @@ public struct UnloadingPolicy: Sendable {
   static let answerSeconds = 30.0
   /// What a unit's reload is taken to cost where nobody measured it: read from a disk at 200 MB/s, and at least 10 ms.
   static let assumedBytesPerSecond = 200e6
+  /// The time ahead that orders what goes for want of memory: long enough for what is popular to differ from what is not.
+  static let orderSeconds = 120.0
   /// From this probability on a unit that is idle is kept for its return while memory is plentiful.
   static let expectedProbability = 0.5
 
@@ -83,6 +85,8 @@ public struct UnloadingPolicy: Sendable {
     unit.asked = nil
     if case .freed(let bytes) = outcome.result {
       unit.gone = now
+      // It may be back before anybody looks.
+      unit.wasLoaded = false
       unit.freed = bytes
       unit.refaulted = .zero
     }
@@ -123,7 +127,8 @@ public struct UnloadingPolicy: Sendable {
       if !isRegretted || entry.refaulted >= entry.freed { entry.gone = nil }
       return
     }
-    guard !entry.wasLoaded else { return }
+    // What is paged out stays loaded: only a load or a use afterwards says that it was needed.
+    guard !entry.wasLoaded, let last = [unit.loadedAt, unit.lastUsed].compactMap(\.self).max(), last > gone else { return }
     if isRegretted { entry.regret.raise(at: now) }
     entry.gone = nil
   }
