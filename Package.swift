@@ -114,7 +114,7 @@ let package = Package(
     .executableTarget(
       name: "mlos",
       dependencies: [
-        "Client", "Wire", "Model", "Config", "LinuxPlatform", "CLinux", "CZlib",
+        "Client", "Wire", "Model", "Config", "LinuxPlatform", "Simulator", "CLinux", "CZlib",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict, linkerSettings: program),
