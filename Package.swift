@@ -141,7 +141,7 @@ let package = Package(
     .testTarget(
       name: "CommandLineTests",
       dependencies: [
-        "mlos", "Client", "Wire", "Model", "Config", .product(name: "NIOCore", package: "swift-nio"),
+        "mlos", "Client", "Wire", "Model", "Config", "Simulator", .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
       ],
       swiftSettings: strict),
