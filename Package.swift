@@ -3,6 +3,8 @@
 import PackageDescription
 
 let strict: [SwiftSetting] = [.treatAllWarnings(as: .error), .enableUpcomingFeature("ExistentialAny")]
+/// Optimised in debug builds too: their tests play a million looks.
+let quick = strict + [.unsafeFlags(["-O"], .when(configuration: .debug))]
 let strictC: [CSetting] = [
   .unsafeFlags(["-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wstrict-prototypes", "-Wno-unused-parameter", "-fvisibility=hidden"])
 ]
@@ -67,9 +69,9 @@ let package = Package(
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
-    .target(name: "Model", swiftSettings: strict),
-    .target(name: "Policy", dependencies: ["Model"], swiftSettings: strict),
-    .target(name: "Simulator", dependencies: ["Model", "Policy"], swiftSettings: strict),
+    .target(name: "Model", swiftSettings: quick),
+    .target(name: "Policy", dependencies: ["Model"], swiftSettings: quick),
+    .target(name: "Simulator", dependencies: ["Model", "Policy"], swiftSettings: quick),
     .target(name: "Config", dependencies: ["Model", "CYAML"], swiftSettings: strict),
     .target(name: "Journal", dependencies: ["Model", "CSQLite"], swiftSettings: strict),
     .target(name: "Wire", dependencies: ["Model"], swiftSettings: strict),
@@ -121,7 +123,7 @@ let package = Package(
 
     // Tests mirror the sources.
     .testTarget(name: "PolicyTests", dependencies: ["Policy", "Model"], swiftSettings: strict),
-    .testTarget(name: "SimulatorTests", dependencies: ["Simulator", "Policy", "Model"], swiftSettings: strict),
+    .testTarget(name: "SimulatorTests", dependencies: ["Simulator", "Policy", "Model"], swiftSettings: quick),
     .testTarget(name: "AgentCoreTests", dependencies: ["AgentCoreHosted", "CAgentABI"], swiftSettings: strict),
     .testTarget(name: "SocketAPITests", dependencies: ["SocketAPI"], swiftSettings: strict),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Model"], swiftSettings: strict),

@@ -1,4 +1,3 @@
-import Foundation
 import Model
 import Policy
 import Simulator
@@ -10,12 +9,7 @@ import Testing
 @Suite struct InvariantTests {
   /// At a world; its settings and units stay, everything else changes.
   static let looks = 500
-  /// A million looks where they are fast or where all tests run long, else a tenth: without optimization they take ten times as long.
-  #if DEBUG
-    static let worlds = ProcessInfo.processInfo.environment["MLOS_TEST_FULL"] == nil ? 200 : 2000
-  #else
-    static let worlds = 2000
-  #endif
+  static let worlds = 2000
 
   /// In parts that run beside each other.
   @Test("decisions keep to what forbids them", arguments: 0..<8)
