@@ -21,7 +21,7 @@ extension UnloadingPolicy {
     }
   }
 
-  func judge(_ unit: UnitObservation, level: PressureLevel, at now: Instant) -> JudgedUnit {
+  func judge(_ unit: UnitObservation, level: PressureLevel, horizon: Double, at now: Instant) -> JudgedUnit {
     let preference = settings.preferences[unit.unit.name] ?? UnitPreference()
     let entry = known[unit.unit]
     let since = [unit.lastUsed, unit.loadedAt].compactMap(\.self).max()
@@ -30,7 +30,7 @@ extension UnloadingPolicy {
     let regret = entry?.regret.factor(at: now) ?? 1
     let history = entry?.history ?? ReuseHistory()
     let probability = history.probability(idle: idle ?? 0, within: settings.regretWindowSeconds, prior: prior)
-    let soon = history.probability(idle: idle ?? 0, within: Self.orderSeconds, prior: prior, popularity: true)
+    let soon = history.probability(idle: idle ?? 0, within: horizon, prior: prior, popularity: true)
     let reload = unit.reloadSeconds.flatMap { $0.isFinite && $0 >= 0 ? $0 : nil }
     let timeouts = Timeouts(
       strategy: strategy, settings: settings, level: level, regret: regret, mayGoEarly: preference.allowUnload == true)

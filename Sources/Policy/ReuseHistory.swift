@@ -64,7 +64,7 @@ struct ReuseHistory: Hashable {
   }
 
   /// Uses a second in the last hours; nil before the first use.
-  private func rate(idle: Double) -> Double? {
+  func rate(idle: Double) -> Double? {
     guard let firstUse, let lastUse else { return nil }
     let age = lastUse.seconds(since: firstUse) + idle
     // What a use every second since then would add up to; a minute at least, so that one use is no high rate.

@@ -12,8 +12,10 @@ public struct UnloadingPolicy: Sendable {
   static let answerSeconds = 30.0
   /// What a unit's reload is taken to cost where nobody measured it: read from a disk at 200 MB/s, and at least 10 ms.
   static let assumedBytesPerSecond = 200e6
-  /// The time ahead that orders what goes for want of memory: long enough for what is popular to differ from what is not.
-  static let orderSeconds = 120.0
+  /// The time ahead that orders what goes for want of memory, as a share of the pause that half of the units keep between two uses:
+  /// at a time in which nearly all are used, or hardly any, they would all be alike.
+  static let orderShare = 0.25
+  static let orderSeconds = 1.0...600.0
   /// From this probability on a unit that is idle is kept for its return while memory is plentiful.
   static let expectedProbability = 0.5
 
@@ -61,8 +63,10 @@ public struct UnloadingPolicy: Sendable {
     observe(units, at: now)
     let wanted = gate.update(snapshot.memory, settings, at: now)
     let level = snapshot.memory?.level ?? .low
+    let horizon = orderHorizon(units, at: now)
     var selection = Selection(
-      units: units, judged: units.map { judge($0, level: level, at: now) }, order: DependencyOrder(units), settings: settings)
+      units: units, judged: units.map { judge($0, level: level, horizon: horizon, at: now) }, order: DependencyOrder(units),
+      settings: settings)
     if settings.isEnabled {
       selection.take(requests: requests)
       selection.takeClosedModules()
@@ -77,6 +81,17 @@ public struct UnloadingPolicy: Sendable {
       known[decision.unit]?.predicted = decision.predicted
     }
     return review
+  }
+
+  private func orderHorizon(_ units: [UnitObservation], at now: Instant) -> Double {
+    let pauses = units.compactMap { unit -> Double? in
+      guard let history = known[unit.unit]?.history, let last = history.lastUse,
+        let rate = history.rate(idle: now.seconds(since: last)), rate > 0
+      else { return nil }
+      return 1 / rate
+    }.sorted()
+    guard !pauses.isEmpty else { return Self.orderSeconds.upperBound }
+    return min(max(pauses[pauses.count / 2] * Self.orderShare, Self.orderSeconds.lowerBound), Self.orderSeconds.upperBound)
   }
 
   /// What came of a decision, so that the next one knows.
