@@ -17,6 +17,17 @@ public struct SettingKeys: Sendable {
     "log.file", default: "", reloadable: true, "File to append the log to; empty is standard error",
     expectation: "an absolute path, or empty",
     check: { $0.isEmpty || $0.hasPrefix("/") ? nil : "must be an absolute path or empty, not '\(quotable($0))'" })
+  public let journalPath = SettingKey<String>(
+    "journal.path",
+    defaultNote: "`/var/lib/mlos/journal.db` for root; else `mlos/journal.db` in `$XDG_STATE_HOME` or `~/.local/state`",
+    reloadable: false,
+    "File that remembers decisions, changes of settings and figures; empty keeps none",
+    expectation: "an absolute path, or empty",
+    check: {
+      $0.isEmpty || $0.hasPrefix("/") && !$0.hasSuffix("/")
+        ? nil : "must be the absolute path of a file or empty, not '\(quotable($0))'"
+    }
+  ) { "\($0.stateDirectory)/journal.db" }
   public let observeInterval = SettingKey<Duration>(
     "observe.interval", default: .seconds(60), in: .zero ... .seconds(86400), reloadable: true,
     "Time between scans of which memory was used; 0 is never")

@@ -107,6 +107,9 @@ public struct Settings: Sendable, Hashable {
     return row(key)
   }
 
+  /// Whether somebody said what the setting is to be.
+  public func isGiven(_ name: String) -> Bool { entries[name].map { $0.origin != .standard } ?? false }
+
   private func row(_ key: any SettingDeclaration) -> Row? {
     entries[key.name].map {
       Row(key: key.name, value: $0.value.settingText, origin: $0.origin.description, summary: key.summary)

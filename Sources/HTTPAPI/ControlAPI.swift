@@ -38,16 +38,23 @@ public struct ControlAPI: Sendable {
   let commands: any SupervisorCommands
   let facts: ServiceFacts
   let bodyLimit: @Sendable () -> Int
-  let config: @Sendable () async -> ConfigAnswer
+  let configuration: any ConfigurationKeeping
+  /// Nil when none is kept.
+  let history: (any HistoryAnswering)?
+  /// Seconds since 1970.
+  let now: @Sendable () -> Double
 
   public init(
     commands: any SupervisorCommands, facts: ServiceFacts, bodyLimit: @escaping @Sendable () -> Int,
-    config: @escaping @Sendable () async -> ConfigAnswer
+    configuration: any ConfigurationKeeping, history: (any HistoryAnswering)?,
+    now: @escaping @Sendable () -> Double
   ) {
     self.commands = commands
     self.facts = facts
     self.bodyLimit = bodyLimit
-    self.config = config
+    self.configuration = configuration
+    self.history = history
+    self.now = now
   }
 
   /// A server on a Unix socket. The caller has checked the path and set the umask that gives the socket its rights.
@@ -66,20 +73,20 @@ public struct ControlAPI: Sendable {
       onServerRunning: { _ in onListening() }, logger: logger)
   }
 
-  func router() -> Router<BasicRequestContext> {
-    let router = Router()
+  func router() -> Router<ControlContext> {
+    let router = Router(context: ControlContext.self)
     router.add(middleware: RequestIdentity())
     router.add(middleware: ErrorMiddleware())
     router.add(middleware: LogRequestsMiddleware(.debug))
-    for endpoint in endpoints + heapEndpoints { endpoint.add(to: router) }
+    for endpoint in endpoints + configurationEndpoints + heapEndpoints + historyEndpoints { endpoint.add(to: router) }
     return router
   }
 
   private var endpoints: [Endpoint] {
     [
       .get("healthz") { _, _ in try JSON.response(["status": "ok"]) },
-      .get("api/v1/status") { _, _ in try JSON.response(StatusAnswer(await commands.status(), facts)) },
-      .get("api/v1/config") { _, _ in try JSON.response(await config()) },
+      .get("api/v1/status") { _, _ in try JSON.response(StatusAnswer(await commands.status(), facts, journal: history?.status()))
+      },
       .get("api/v1/processes") { _, _ in
         let snapshot = await commands.processes()
         return try JSON.response(ProcessesAnswer(takenAt: snapshot.takenAt, processes: snapshot.processes.map { ProcessRow($0) }))
@@ -132,7 +139,7 @@ public struct ControlAPI: Sendable {
     try number(text, of: field, in: 1...Int32.max)
   }
 
-  private static func number<Value: LosslessStringConvertible & Comparable>(
+  static func number<Value: LosslessStringConvertible & Comparable>(
     _ text: String, of field: String, in range: ClosedRange<Value>
   ) throws -> Value {
     guard let value = Value(text), range.contains(value) else {

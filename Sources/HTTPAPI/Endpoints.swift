@@ -5,7 +5,7 @@ import Wire
 /// What one path answers to. Whatever else is asked of the path is refused by name, so that a misspelt parameter is an error
 /// rather than a silent answer to another question.
 struct Endpoint: Sendable {
-  typealias Handler = @Sendable (Request, BasicRequestContext) async throws -> Response
+  typealias Handler = @Sendable (Request, ControlContext) async throws -> Response
 
   var path: RouterPath
   /// Query parameters it knows; each at most once.
@@ -21,7 +21,7 @@ struct Endpoint: Sendable {
 
   private static let methods: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete, .options, .trace, .connect]
 
-  func add(to router: some RouterMethods<BasicRequestContext>) {
+  func add(to router: some RouterMethods<ControlContext>) {
     let allowed = handlers.keys.map(\.rawValue).sorted().joined(separator: ", ")
     for method in Self.methods {
       guard let handler = handlers[method] else {

@@ -28,7 +28,7 @@ extension ControlAPI {
     ]
   }
 
-  private func profileHeap(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+  private func profileHeap(_ request: Request, _ context: ControlContext) async throws -> Response {
     let pid = try Self.pid(context.parameters.get("pid") ?? "", of: "pid")
     let asked = try await JSON.decode(HeapProfileRequest.self, from: request, limit: bodyLimit())
     guard asked.seconds > 0, asked.seconds <= HeapRequest.longest else {

@@ -35,18 +35,31 @@ public struct MemoryMeter: Sendable {
     return UInt64(total.dropFirst(6))
   }
 
+  /// Swap in use on the machine; nil when /proc/meminfo does not say.
+  public func swapUsed() -> Bytes? {
+    let found = fields(["SwapTotal", "SwapFree"])
+    guard let total = found["SwapTotal"], let free = found["SwapFree"] else { return nil }
+    return total - free
+  }
+
   private func machine() -> MemoryPressure? {
-    guard let text = text("\(procRoot)/meminfo", limit: 64 << 10) else { return nil }
-    func field(_ name: String) -> Bytes? {
-      for line in text.split(separator: "\n") where line.hasPrefix("\(name):") {
-        let words = line.split(separator: " ")
-        guard words.count == 3, words[2] == "kB", let count = UInt64(words[1]), count <= UInt64.max >> 10 else { return nil }
-        return .kibibytes(count)
-      }
-      return nil
-    }
-    guard let total = field("MemTotal"), let available = field("MemAvailable"), total > .zero else { return nil }
+    let found = fields(["MemTotal", "MemAvailable"])
+    guard let total = found["MemTotal"], let available = found["MemAvailable"], total > .zero else { return nil }
     return MemoryPressure(used: total - available, limit: total)
+  }
+
+  private func fields(_ names: Set<String>) -> [String: Bytes] {
+    var found: [String: Bytes] = [:]
+    for line in (text("\(procRoot)/meminfo", limit: 64 << 10) ?? "").split(separator: "\n") {
+      let words = line.split(separator: " ")
+      guard words.count == 3, words[2] == "kB", words[0].last == ":", let count = UInt64(words[1]), count <= UInt64.max >> 10
+      else {
+        continue
+      }
+      let name = String(words[0].dropLast())
+      if names.contains(name) { found[name] = .kibibytes(count) }
+    }
+    return found
   }
 
   /// The root of the hierarchy as it is seen here has a limit only in a container with a cgroup namespace.

@@ -24,6 +24,9 @@ public struct UnloadingPolicy: Sendable {
   var gate = PressureGate()
   var prior = Prior()
   var known: [ReclaimUnit: Remembered] = [:]
+  /// Returns that were regretted, in the last `regretWindowSeconds`; the newest ones.
+  private var regrets: [Instant] = []
+  private static let regretLimit = 1000
 
   /// What is remembered of a unit between two looks.
   struct Remembered: Hashable {
@@ -128,7 +131,7 @@ public struct UnloadingPolicy: Sendable {
   }
 
   /// It went and is in memory: needed again, wholly or by and by.
-  private func comeBack(_ entry: inout Remembered, _ unit: UnitObservation, gone: Instant, at now: Instant) {
+  private mutating func comeBack(_ entry: inout Remembered, _ unit: UnitObservation, gone: Instant, at now: Instant) {
     let isRegretted = now.seconds(since: gone) <= settings.regretWindowSeconds
     if let refaulted = unit.refaulted {
       // Pages that come back one by one: what of it came since the last look.
@@ -138,14 +141,34 @@ public struct UnloadingPolicy: Sendable {
         if !isRegretted { entry.gone = nil }
         return
       }
+      if isRegretted { note(regretAt: now) }
       if isRegretted { entry.regret.raise(at: now, share: Double(more.count) / Double(entry.freed.count)) }
       if !isRegretted || entry.refaulted >= entry.freed { entry.gone = nil }
       return
     }
     // What is paged out stays loaded: only a load or a use afterwards says that it was needed.
     guard !entry.wasLoaded, let last = [unit.loadedAt, unit.lastUsed].compactMap(\.self).max(), last > gone else { return }
-    if isRegretted { entry.regret.raise(at: now) }
+    if isRegretted {
+      note(regretAt: now)
+      entry.regret.raise(at: now)
+    }
     entry.gone = nil
+  }
+
+  private mutating func note(regretAt now: Instant) {
+    if regrets.count >= Self.regretLimit { regrets.removeFirst() }
+    regrets.append(now)
+  }
+
+  /// Units that were needed again within the time in which that is regretted, in the last such time; at most a thousand.
+  public func regrets(at now: Instant) -> Int {
+    regrets.count { now.seconds(since: $0) <= settings.regretWindowSeconds }
+  }
+
+  /// How often units of this name were seen in use; nil when none is remembered.
+  public func uses(ofUnits name: String) -> UInt64? {
+    let uses = known.filter { $0.key.name == name }.map(\.value.history.uses)
+    return uses.isEmpty ? nil : uses.reduce(0, &+)
   }
 
   private mutating func forget(at now: Instant) {

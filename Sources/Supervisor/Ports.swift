@@ -68,6 +68,8 @@ public protocol MemoryMetering: Sendable {
   func pressure() -> MemoryPressure?
   /// Microseconds since some start in which something waited for memory; nil when the kernel does not say.
   func stalledMicroseconds() -> UInt64?
+  /// Swap in use on the machine; nil when it cannot be read.
+  func swapUsed() -> Bytes?
 }
 
 /// Remembers what was decided: see `Journal`. Never waits for a disk.

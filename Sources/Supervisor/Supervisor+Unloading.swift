@@ -5,6 +5,9 @@ import Policy
 /// only said.
 struct Unloading {
   var policy: UnloadingPolicy
+  /// As configured; what rules set comes on top of it, until the configuration is read again.
+  private(set) var configured: UnloadingSettings
+  var rules = RuleWork()
   /// Monotonic time of the next look.
   var nextCheck: UInt64 = 0
   var cycle: UInt64 = 0
@@ -13,7 +16,17 @@ struct Unloading {
   /// What was recorded last of a unit, so that a decision which stands is not recorded once a minute.
   var recorded: [ReclaimUnit: (reason: UnloadReason, at: UInt64)] = [:]
 
-  init(policy: UnloadingPolicy) { self.policy = policy }
+  init(settings: UnloadingSettings, rules: [Rule]) {
+    configured = settings
+    policy = UnloadingPolicy(settings: settings)
+    take(settings, rules)
+  }
+
+  mutating func take(_ settings: UnloadingSettings, _ rules: [Rule]) {
+    configured = settings
+    policy.settings = settings
+    self.rules.take(rules)
+  }
 
   /// With the share of the time since the last look in which something waited.
   func complete(_ memory: MemoryPressure?, stalled: UInt64?, at now: UInt64) -> MemoryPressure? {
@@ -88,15 +101,21 @@ extension Supervisor {
   func decide(at moment: Moment) {
     defer { recorder?.flush(at: moment.wall) }
     let settings = unloading.policy.settings
-    guard settings.isEnabled, moment.monotonic >= unloading.nextCheck else { return }
-    unloading.nextCheck = moment.monotonic &+ UInt64(max(settings.checkIntervalSeconds, 1) * 1e9)
+    let isDue = moment.monotonic >= unloading.nextCheck
+    guard settings.isEnabled, isDue || unloading.rules.isDue(at: moment.monotonic) else { return }
     let stalled = meter?.stalledMicroseconds()
     let memory = unloading.complete(meter?.pressure(), stalled: stalled, at: moment.monotonic)
-    unloading.remember(stalled: stalled, at: moment.monotonic)
     let units = processes.values.flatMap(\.units)
     let now = Instant(nanoseconds: moment.monotonic)
-    let review = unloading.policy.review(Snapshot(memory: memory, units: units), at: now)
-    recorder?.record(samples(memory, at: moment.wall))
+    let snapshot = Snapshot(memory: memory, units: units)
+    let requests = fireRules(snapshot, at: moment)
+    guard isDue || !requests.isEmpty else { return }
+    if isDue {
+      unloading.nextCheck = moment.monotonic &+ UInt64(max(settings.checkIntervalSeconds, 1) * 1e9)
+      unloading.remember(stalled: stalled, at: moment.monotonic)
+      recorder?.record(samples(memory, at: moment.wall))
+    }
+    let review = unloading.policy.review(snapshot, requests: requests, at: now)
     unloading.keep(only: units.map(\.unit))
     if !review.decisions.isEmpty { unloading.cycle += 1 }
     for decision in review.decisions {

@@ -11,11 +11,14 @@ public struct SupervisorOptions: Sendable {
   public var observeInterval: Double?
   public var isEphemeral: Bool
   public var unloading: UnloadingSettings
+  /// In order of their dependence, without a circle: a set that has one is not taken.
+  public var rules: [Rule]
 
   public init(
     processLimit: Int, eventCapacity: Int, observeInterval: Double?, isEphemeral: Bool,
-    unloading: UnloadingSettings = UnloadingSettings()
+    unloading: UnloadingSettings = UnloadingSettings(), rules: [Rule] = []
   ) {
+    self.rules = rules
     self.unloading = unloading
     self.processLimit = processLimit
     self.eventCapacity = eventCapacity
@@ -70,7 +73,7 @@ public actor Supervisor: SupervisorCommands {
   ) {
     self.meter = meter
     self.recorder = recorder
-    unloading = Unloading(policy: UnloadingPolicy(settings: options.unloading))
+    unloading = Unloading(settings: options.unloading, rules: options.rules)
     self.heapProfiler = heapProfiler
     self.inspector = inspector
     self.files = files
@@ -90,8 +93,8 @@ public actor Supervisor: SupervisorCommands {
   }
 
   /// Settings that may change while running; the event history keeps its size.
-  public func reload(observeInterval: Double?, processLimit: Int, unloading settings: UnloadingSettings) {
-    unloading.policy.settings = settings
+  public func reload(observeInterval: Double?, processLimit: Int, unloading settings: UnloadingSettings, rules: [Rule] = []) {
+    unloading.take(settings, rules)
     unloading.nextCheck = 0
     options.observeInterval = observeInterval
     options.processLimit = processLimit

@@ -50,15 +50,16 @@ struct Daemon: AsyncParsableCommand {
   func run() async throws {
     let sources = ConfigurationSources(
       option: config, overrides: overrides, environment: environmentVariables(),
-      paths: RuntimePaths.current(environment: environmentVariables()))
+      paths: RuntimePaths.current(environment: environmentVariables()), keepsChanges: !ephemeral)
     do {
-      let settings = try sources.load()
+      let changes = try sources.changesFile?.read() ?? RuntimeChanges()
+      let settings = try sources.load(changes)
       if checkConfig {
         Self.print(settings.rows().map { "\($0.key) = \($0.value)  # \($0.origin)" }.joined(separator: "\n"))
         return
       }
       let service = try DaemonService(
-        settings: settings, sources: sources, isEphemeral: ephemeral, readyDescriptor: readyFd)
+        settings: settings, changes: changes, sources: sources, isEphemeral: ephemeral, readyDescriptor: readyFd)
       try await service.run()
     } catch let error as ConfigErrors {
       Self.fail(error.description)
@@ -99,11 +100,18 @@ struct ConfigurationSources: Sendable {
   var overrides: [SettingOverride]
   var environment: [String: String]
   var paths: RuntimePaths
+  /// Whether what is changed at run time outlives the supervisor.
+  var keepsChanges: Bool
 
-  func load() throws(ConfigErrors) -> Settings {
+  /// Where that is kept.
+  var changesFile: RuntimeChangesFile? { keepsChanges ? RuntimeChangesFile(stateDirectory: paths.stateDirectory) : nil }
+
+  func load() throws(ConfigErrors) -> Settings { try load(try changesFile?.read() ?? RuntimeChanges()) }
+
+  func load(_ changes: RuntimeChanges) throws(ConfigErrors) -> Settings {
     let (file, isRequired) = paths.chosenFile(option: option, environment: environment)
     return try Settings.load(
-      file: file, required: isRequired, environment: environment, overrides: overrides, paths: paths)
+      file: file, required: isRequired, environment: environment, overrides: overrides, runtime: changes, paths: paths)
   }
 }
 

@@ -1,5 +1,7 @@
 import Dispatch
+import Glibc
 import Journal
+import Logging
 import Model
 import Supervisor
 import Synchronization
@@ -17,20 +19,40 @@ final class JournalKeeper: HistoryRecording, Sendable {
   }
   private struct Waiting {
     var entries: [Entry] = []
-    /// Lost since the last flush.
+    /// Lost since the start for want of room here.
     var lost: UInt64 = 0
     var isFlushing = false
+    var health: JournalHealth
+    /// What was last said of its condition: trouble is logged once, not once a second.
+    var told: JournalHealth.Condition = .writing
   }
   /// Not Sendable by itself: only the queue touches it.
   private struct Owned: @unchecked Sendable { let journal: Journal }
 
-  private let waiting = Mutex(Waiting())
+  let path: String
+  private let logger: Logger
+  private let waiting: Mutex<Waiting>
   private let queue = DispatchQueue(label: "mlos.journal")
   private let owned: Owned
 
   /// - Parameter path: Of the file, which need not be there.
-  init(path: String, at wall: Double) {
-    owned = Owned(journal: Journal(path: path, at: wall))
+  init(path: String, at wall: Double, logger: Logger) {
+    self.path = path
+    self.logger = logger
+    let journal = Journal(path: path, at: wall)
+    owned = Owned(journal: journal)
+    waiting = Mutex(Waiting(health: journal.health))
+    tell(journal.health)
+  }
+
+  /// For the owner alone, with those above it.
+  /// - Returns: Why that failed; nil when it is there.
+  static func makeFolder(of path: String) -> String? {
+    guard let slash = path.lastIndex(of: "/"), slash > path.startIndex else { return nil }
+    let folder = String(path[..<slash])
+    guard access(folder, F_OK) != 0 else { return nil }
+    if let problem = makeFolder(of: folder) { return problem }
+    return mkdir(folder, 0o700) == 0 || errno == EEXIST ? nil : "\(folder): \(String(cString: strerror(errno)))"
   }
 
   func record(_ decision: DecisionRecord, outcome: UnloadOutcome?, because reason: UnloadReason) {
@@ -73,7 +95,29 @@ final class JournalKeeper: HistoryRecording, Sendable {
       case .samples(let samples): for sample in samples { journal.append(sample) }
       }
     }
-    journal.flush(at: wall)
+    tell(journal.flush(at: wall))
+  }
+
+  /// Keeps the state for who asks, and logs what is new.
+  private func tell(_ health: JournalHealth) {
+    let isNew = waiting.withLock { waiting in
+      waiting.health = health
+      // The words change with every attempt; the code is what happened.
+      defer { waiting.told = health.condition }
+      return waiting.told.code != health.condition.code
+    }
+    guard isNew else { return }
+    guard let error = health.condition.error else {
+      logger.notice("the journal is written again", metadata: ["lost": "\(health.lostRows)"])
+      return
+    }
+    logger.warning(
+      "the journal is not written; decisions go on", metadata: ["code": "\(error.code.rawValue)", "error": "\(error)"])
+  }
+
+  /// As of the last flush, with what waits here and what was lost here.
+  var health: (health: JournalHealth, waiting: Int, lost: UInt64) {
+    waiting.withLock { ($0.health, $0.entries.count, $0.lost) }
   }
 
   /// Asks the journal, with everything that was recorded before written first.
@@ -93,4 +137,15 @@ final class JournalKeeper: HistoryRecording, Sendable {
       owned.journal.close(at: wall)
     }
   }
+}
+
+extension JournalHealth.Condition {
+  /// Nil while all is well.
+  var error: JournalError? {
+    switch self {
+    case .writing: nil
+    case .waiting(let error), .stopped(let error): error
+    }
+  }
+  fileprivate var code: JournalError.Code? { error?.code }
 }

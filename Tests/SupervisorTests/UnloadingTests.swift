@@ -9,6 +9,7 @@ final class FakeMeter: MemoryMetering {
   let state = Mutex((pressure: MemoryPressure?.none, stalled: UInt64?.none))
   func pressure() -> MemoryPressure? { state.withLock { $0.pressure } }
   func stalledMicroseconds() -> UInt64? { state.withLock { $0.stalled } }
+  func swapUsed() -> Bytes? { .mebibytes(3) }
   func set(_ share: Double, stalled: UInt64? = nil) {
     state.withLock { $0 = (MemoryPressure(used: Bytes(UInt64(share * 1e9)), limit: Bytes(1_000_000_000)), stalled) }
   }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Client
+import Wire
 
 struct PlanCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -38,8 +39,35 @@ struct WhyCommand: AsyncParsableCommand {
   func run() async throws {
     let client = try connection.client()
     guard !name.isEmpty else { throw Failure(status: .usage, message: "the name is empty") }
-    try await output.show({ () async throws(ClientError) in try await client.plan(name: name) }) {
-      WhyView(answer: $0, pid: pid?.pid, showsAll: all).lines(output.terminal)
+    Output.prepare()
+    do throws(ClientError) {
+      let terminal = output.terminal
+      let answer: ControlClient.Answer<PlanAnswer>
+      do throws(ClientError) {
+        answer = try await client.plan(name: name)
+      } catch .answered(404, let refusal) {
+        // Not in memory now: what was decided about it before may say why.
+        let decided = output.json ? [] : try await decisions(client)
+        guard !decided.isEmpty else { throw .answered(status: 404, refusal) }
+        Output.print(terminal.wrapped("\(name) is not in memory now", indent: 2) + WhyView.lines(decided, terminal))
+        return
+      }
+      let decided = output.json ? [] : try await decisions(client)
+      Output.print(
+        output.json
+          ? [JSONText.indented(answer.json)]
+          : WhyView(answer: answer.body, pid: pid?.pid, showsAll: all).lines(terminal) + WhyView.lines(decided, terminal))
+    } catch {
+      throw Failure(error)
+    }
+  }
+
+  /// The last ones of the journal; none where none is kept.
+  private func decisions(_ client: ControlClient) async throws(ClientError) -> [DecisionRow] {
+    do throws(ClientError) {
+      return try await client.decisions(of: name, pid: pid?.pid, limit: WhyView.shown)
+    } catch .answered(409, _) {
+      return []
     }
   }
 }

@@ -107,6 +107,13 @@ struct WhyView {
     return lines
   }
 
+  /// What was decided before, newest first in `decisions`, shown newest last.
+  static func lines(_ decisions: [DecisionRow], _ terminal: Terminal) -> [String] {
+    guard !decisions.isEmpty else { return [] }
+    return ["", Emphasis.heading.applied(to: "decided before", terminal)]
+      + decisions.reversed().map { HistoryView.line($0, terminal, clock: EventLine.localTime) }
+  }
+
   private func describe(_ unit: PlanUnit, _ terminal: Terminal) -> [String] {
     let isGoing = unit.verdict == "unload"
     let place = unit.pid.value.map { " in \(unit.processName) (\($0))" } ?? ""
