@@ -15,6 +15,9 @@ final class JournalFile {
   private static let companions = ["-wal", "-shm", "-journal"]
   /// Far behind the bytes SQLite locks, at 1 GiB, and behind all content.
   private static let lockedByte: off_t = 1 << 61
+  /// 100 ms in steps of 10.
+  private static let lockAttempts = 10
+  private static let lockPause: Int32 = 10
   /// F_OFD_SETLK (fcntl(2)), which the C library's headers show only to those who ask for GNU's.
   private static let setLock: Int32 = 37
 
@@ -75,7 +78,12 @@ final class JournalFile {
     lock.l_whence = Int16(SEEK_SET)
     lock.l_start = Self.lockedByte
     lock.l_len = 1
-    let answer = withUnsafeMutablePointer(to: &lock) { pointer in retrying { fcntl(descriptor, Self.setLock, pointer) } }
+    var answer = withUnsafeMutablePointer(to: &lock) { pointer in retrying { fcntl(descriptor, Self.setLock, pointer) } }
+    // A child that was forked a moment ago holds a closed one's until it executes its program.
+    for _ in 0..<Self.lockAttempts where answer != 0 && (errno == EAGAIN || errno == EACCES) {
+      poll(nil, 0, Self.lockPause)
+      answer = withUnsafeMutablePointer(to: &lock) { pointer in retrying { fcntl(descriptor, Self.setLock, pointer) } }
+    }
     guard answer == 0 else {
       if errno == EAGAIN || errno == EACCES { throw JournalError(.inUse, "\(whole): another process writes this journal") }
       throw Self.error(errno, whole)

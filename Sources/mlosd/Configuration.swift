@@ -99,7 +99,8 @@ actor Configuration: ConfigurationKeeping {
           origin: now.row(key)?.origin ?? "not set", requester: requester))
     }
     await supervisor.reload(
-      observeInterval: DaemonService.observeInterval(now), processLimit: now.agentsLimit, unloading: UnloadingSettings(now))
+      observeInterval: DaemonService.observeInterval(now), processLimit: now.agentsLimit, unloading: UnloadingSettings(now),
+      rules: now.rules)
     logger.notice(
       "configuration read again",
       metadata: ["changed": "\(changed.reloadable.joined(separator: " "))", "by": "\(requester.name)"])

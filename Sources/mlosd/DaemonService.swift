@@ -57,7 +57,8 @@ struct DaemonService {
         discovery: AgentDiscovery(socket: settings.socket, isDefaultSocket: settings.socket == sources.paths.agentSocket)),
       options: SupervisorOptions(
         processLimit: settings.agentsLimit, eventCapacity: settings.eventsCapacity,
-        observeInterval: Self.observeInterval(settings), isEphemeral: isEphemeral, unloading: UnloadingSettings(settings)),
+        observeInterval: Self.observeInterval(settings), isEphemeral: isEphemeral, unloading: UnloadingSettings(settings),
+        rules: settings.rules),
       ownPID: getpid(), ticksPerSecond: Double(ProcFS.ticksPerSecond), logger: Logger(label: "supervisor"),
       heapProfiler: RecorderProfiler(), meter: MemoryMeter(), recorder: keeper, now: currentMoment)
     let listener: AgentListener
