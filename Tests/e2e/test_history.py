@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -65,6 +66,11 @@ class History(Case):
         why = watch.mlos("why", row["name"], "--pid", str(program.pid)).stdout
         self.assertIn("decided before", why)
         self.assertIn(line, why)
+        # What it says would help does.
+        hint = re.search(r"deny it \((mlos config set .*?) false\)", re.sub(r"\s+", " ", why))
+        assert hint, why
+        self.mlos(watch, "set", shlex.split(hint[1])[3], "false")
+        self.assertIn("its user denies it", watch.mlos("why", row["name"], "--pid", str(program.pid)).stdout)
         listed = watch.json("history", "--since", "1h", "--limit", "1000")
         self.assertEqual(listed["schema"], "mlos.history-listing/1")
         self.assertIn(row["id"], [d["id"] for d in listed["decisions"]])
