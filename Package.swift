@@ -141,6 +141,12 @@ let package = Package(
       dependencies: ["Supervisor", "Model", "TestKit", .product(name: "Logging", package: "swift-log")],
       swiftSettings: strict),
     .testTarget(
+      name: "DaemonTests",
+      dependencies: [
+        "mlosd", "HTTPAPI", "Journal", "Model", "Supervisor", "Wire", .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
+    .testTarget(
       name: "CommandLineTests",
       dependencies: [
         "mlos", "Client", "Wire", "Model", "Config", "Simulator", .product(name: "NIOCore", package: "swift-nio"),

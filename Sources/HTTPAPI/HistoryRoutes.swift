@@ -12,6 +12,15 @@ public struct HistoryQuery: Sendable {
   public var limit: Int
   /// As an answer before gave it.
   public var cursor: String?
+
+  public init(name: String?, pid: Int32?, from: Double?, to: Double?, limit: Int, cursor: String?) {
+    self.name = name
+    self.pid = pid
+    self.from = from
+    self.to = to
+    self.limit = limit
+    self.cursor = cursor
+  }
 }
 
 /// Which course of a metric.
@@ -22,6 +31,14 @@ public struct MetricQuery: Sendable {
   public var step: Double
   /// One of `HistoryChoices.aggregations`.
   public var aggregation: String
+
+  public init(metric: String, from: Double, to: Double, step: Double, aggregation: String) {
+    self.metric = metric
+    self.from = from
+    self.to = to
+    self.step = step
+    self.aggregation = aggregation
+  }
 }
 
 /// What is exported.
@@ -35,6 +52,14 @@ public struct ExportQuery: Sendable {
   public var to: Double?
   /// As an answer before gave it.
   public var cursor: String?
+
+  public init(format: String, what: String, from: Double?, to: Double?, cursor: String?) {
+    self.format = format
+    self.what = what
+    self.from = from
+    self.to = to
+    self.cursor = cursor
+  }
 }
 
 /// Words that questions to the journal may use.

@@ -62,7 +62,7 @@ struct Explaining {
     let figures = judgement.figures
     let idle = figures.idleSeconds.map(Self.time) ?? "an unknown time"
     let timeout = Self.time(figures.timeoutSeconds)
-    let deny = "deny it (unloading.packages.\(judgement.unit.name).allow_unload: false), or use it"
+    let deny = "deny it (\(Self.setting("allow_unload", "false", of: judgement.unit))), or use it"
     switch reason {
     case .memoryPressure(let level):
       let share = plan.memory.map { Self.percent($0.share) } ?? "?"
@@ -91,16 +91,16 @@ struct Explaining {
   private init(staying reason: KeepReason, _ plan: PlanSnapshot, _ judgement: Judgement) {
     let figures = judgement.figures
     let settings = plan.settings
-    let name = judgement.unit.name
     switch reason {
     case .disabled: self.init(reason.recordWord, "unloading is switched off", otherwise: "unloading.enabled: true")
     case .notLoaded: self.init(reason.recordWord, "it is not in memory")
     case .userPreference:
       self.init(
-        reason.recordWord, "its user denies it", otherwise: "unloading.packages.\(name).allow_unload: true, or no such line")
+        reason.recordWord, "its user denies it", otherwise: Self.setting("allow_unload", "true", of: judgement.unit))
     case .critical:
       self.init(
-        reason.recordWord, "its class is critical: it is never unloaded", otherwise: "unloading.packages.\(name).class: important"
+        reason.recordWord, "its class is critical: it is never unloaded",
+        otherwise: Self.setting("class", "important", of: judgement.unit)
       )
     case .busy(let why): self.init(reason.recordWord, "it is in use now: \(why)", otherwise: "that ends")
     case .neededBy(let units):
@@ -147,6 +147,14 @@ struct Explaining {
       KeepReason.inUse.recordWord,
       "idle for \(Self.time(idle)), and \(figures.strategy) gives it \(Self.time(figures.timeoutSeconds))",
       otherwise: "\(Self.time(figures.timeoutSeconds - idle)) more without use" + (pressure.isEmpty ? "" : ", or \(pressure)"))
+  }
+
+  /// The command that changes a setting of one unit, as a shell reads it.
+  static func setting(_ member: String, _ value: String, of unit: ReclaimUnit) -> String {
+    let key = "unloading.packages.\(UnitName.written(unit.name)).\(member)"
+    let isPlain = key.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "._-+".contains($0)) }
+    let quoted = key.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''")
+    return "mlos config set \(isPlain ? key : "'\(quoted)'") \(value)"
   }
 
   static func percent(_ share: Double) -> String { "\(Int((share * 100).rounded())) %" }

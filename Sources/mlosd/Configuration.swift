@@ -57,7 +57,7 @@ actor Configuration: ConfigurationKeeping {
       throw Self.refusal(error)
     }
     changes = wanted
-    await take(new, by: requester)
+    await take(new, by: requester, saying: "setting changed")
     var answer = ConfigAnswer(current.value)
     answer.settings.removeAll { $0.key != (new.row(key)?.key ?? key) }
     return answer
@@ -83,10 +83,10 @@ actor Configuration: ConfigurationKeeping {
     } catch {
       logger.error("log file stays as it was", metadata: ["error": "\(error)"])
     }
-    await take(new, by: Requester("SIGHUP"))
+    await take(new, by: Requester("SIGHUP"), saying: "configuration read again")
   }
 
-  private func take(_ new: Settings, by requester: Requester) async {
+  private func take(_ new: Settings, by requester: Requester, saying words: Logger.Message) async {
     let old = current.value
     levels.current = Logger.Level(new.logLevel)
     let changed = old.changes(to: new)
@@ -102,7 +102,7 @@ actor Configuration: ConfigurationKeeping {
       observeInterval: DaemonService.observeInterval(now), processLimit: now.agentsLimit, unloading: UnloadingSettings(now),
       rules: now.rules)
     logger.notice(
-      "configuration read again",
+      words,
       metadata: ["changed": "\(changed.reloadable.joined(separator: " "))", "by": "\(requester.name)"])
     if !changed.needRestart.isEmpty {
       logger.warning(

@@ -48,9 +48,12 @@ struct Daemon: AsyncParsableCommand {
   }
 
   func run() async throws {
+    let paths = RuntimePaths.current(environment: environmentVariables())
+    // A state folder out of reach, as with the HOME of another user, holds nothing of this one's.
+    let isOutOfReach = access(paths.stateDirectory, F_OK) != 0 && errno == EACCES
     let sources = ConfigurationSources(
-      option: config, overrides: overrides, environment: environmentVariables(),
-      paths: RuntimePaths.current(environment: environmentVariables()), keepsChanges: !ephemeral)
+      option: config, overrides: overrides, environment: environmentVariables(), paths: paths,
+      keepsChanges: !ephemeral && !isOutOfReach)
     do {
       let changes = try sources.changesFile?.read() ?? RuntimeChanges()
       let settings = try sources.load(changes)

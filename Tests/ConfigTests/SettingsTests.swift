@@ -10,6 +10,7 @@ import Testing
     ("log.level", "debug", "debug", "loud"),
     ("log.format", "TEXT", "text", "xml"),
     ("log.file", "/var/log/mlos.log", "/var/log/mlos.log", "mlos.log"),
+    ("journal.path", "/srv/mlos/journal.db", "/srv/mlos/journal.db", "/srv/mlos/"),
     ("observe.interval", "5m", "300s", "2d"),
     ("check.interval", "0.5", "500ms", "-1"),
     ("agents.limit", "16", "16", "65537"),

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -14,7 +15,7 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from harness import MLOS, PYTHON, Case, Program, Supervisor, run
+from harness import MLOS, MLOSD, PYTHON, Case, Program, Supervisor, run
 
 # Everything that is idle for a second may go, and is looked at once a second.
 EAGER = {
@@ -65,6 +66,11 @@ class History(Case):
         why = watch.mlos("why", row["name"], "--pid", str(program.pid)).stdout
         self.assertIn("decided before", why)
         self.assertIn(line, why)
+        # What it says would help does.
+        hint = re.search(r"deny it \((mlos config set .*?) false\)", re.sub(r"\s+", " ", why))
+        assert hint, why
+        self.mlos(watch, "set", shlex.split(hint[1])[3], "false")
+        self.assertIn("its user denies it", watch.mlos("why", row["name"], "--pid", str(program.pid)).stdout)
         listed = watch.json("history", "--since", "1h", "--limit", "1000")
         self.assertEqual(listed["schema"], "mlos.history-listing/1")
         self.assertIn(row["id"], [d["id"] for d in listed["decisions"]])
@@ -164,6 +170,21 @@ class History(Case):
         self.assertEqual(watch.request("GET", "/api/v1/decisions")[0], 409)
         done = watch.mlos("history", check=False)
         self.assertEqual((done.returncode, "journal.path" in done.stderr), (4, True))
+
+    def test_supervisor_of_a_program_keeps_none_unless_told(self) -> None:
+        self.assertEqual(self.supervisor("--ephemeral").get("/api/v1/status")["journal"]["condition"], "writing")
+        untold = self.folder / "untold"
+        untold.write_text(f"#!/bin/sh\nunset MLOS_JOURNAL_PATH\nexec {MLOSD} \"$@\"\n")
+        untold.chmod(0o755)
+        state = self.folder / "state"
+        for arguments, condition in ((["--ephemeral"], None), ([], "writing")):
+            made = Supervisor(self.folder / "other", *arguments, binary=str(untold), STATE_DIRECTORY=str(state))
+            self.addCleanup(made.stop)
+            journal = made.get("/api/v1/status")["journal"]
+            self.assertEqual(journal and journal["condition"], condition)
+            self.assertEqual(made.stop(), 0)
+        self.assertEqual(journal["path"], str(state / "journal.db"))
+        self.assertEqual((state.stat().st_mode & 0o777, (state / "journal.db").stat().st_mode & 0o777), (0o700, 0o600))
 
     def test_trouble_with_the_journal_is_told_and_stops_nothing(self) -> None:
         other = self.folder / "other.db"

@@ -34,16 +34,11 @@ struct ConfigCommand: AsyncParsableCommand {
         show(answer.body, json: answer.json)
       } catch .notReachable(_, let reason) where reason == .noSocket || reason == .refused {
         Output.complain("no supervisor is reachable; this is what one started now would use")
-        let answer = ConfigAnswer(try startedNow())
+        let answer = ConfigAnswer(try connection.settings(changedAtRunTime: true))
         show(answer, json: Array(try Coding.encoder().encode(answer)))
       } catch {
         throw Failure(error)
       }
-    }
-
-    /// With what was changed while a supervisor ran.
-    private func startedNow() throws(ClientError) -> Settings {
-      do { return try connection.settings(changedAtRunTime: true) } catch { throw .protocolError("\(error)") }
     }
 
     private func show(_ answer: ConfigAnswer, json: [UInt8]) {
