@@ -3,6 +3,8 @@
 import PackageDescription
 
 let strict: [SwiftSetting] = [.treatAllWarnings(as: .error), .enableUpcomingFeature("ExistentialAny")]
+/// Optimised in debug builds too: their tests play a million looks.
+let quick = strict + [.unsafeFlags(["-O"], .when(configuration: .debug))]
 let strictC: [CSetting] = [
   .unsafeFlags(["-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wstrict-prototypes", "-Wno-unused-parameter", "-fvisibility=hidden"])
 ]
@@ -66,12 +68,16 @@ let package = Package(
     .systemLibrary(name: "CELF", pkgConfig: "libelf", providers: [.apt(["libelf-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
-    .target(name: "Model", swiftSettings: strict),
+    .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+    .target(name: "Model", swiftSettings: quick),
+    .target(name: "Policy", dependencies: ["Model"], swiftSettings: quick),
+    .target(name: "Simulator", dependencies: ["Model", "Policy"], swiftSettings: quick),
     .target(name: "Config", dependencies: ["Model", "CYAML"], swiftSettings: strict),
+    .target(name: "Journal", dependencies: ["Model", "CSQLite"], swiftSettings: strict),
     .target(name: "Wire", dependencies: ["Model"], swiftSettings: strict),
     .target(name: "LinuxPlatform", dependencies: ["Model", "CLinux", "CAgentABI", "CELF"], swiftSettings: strict),
     .target(
-      name: "Supervisor", dependencies: ["Model", .product(name: "Logging", package: "swift-log")],
+      name: "Supervisor", dependencies: ["Model", "Policy", .product(name: "Logging", package: "swift-log")],
       swiftSettings: strict),
     .target(
       name: "SocketAPI",
@@ -100,7 +106,7 @@ let package = Package(
     .executableTarget(
       name: "mlosd",
       dependencies: [
-        "Model", "Config", "Wire", "LinuxPlatform", "Supervisor", "SocketAPI", "HTTPAPI", "CLinux",
+        "Model", "Config", "Wire", "LinuxPlatform", "Journal", "Supervisor", "SocketAPI", "HTTPAPI", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -110,15 +116,22 @@ let package = Package(
     .executableTarget(
       name: "mlos",
       dependencies: [
-        "Client", "Wire", "Model", "Config", "LinuxPlatform", "CLinux", "CZlib",
+        "Client", "Wire", "Model", "Config", "LinuxPlatform", "Simulator", "CLinux", "CZlib",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict, linkerSettings: program),
 
     // Tests mirror the sources.
+    .testTarget(name: "PolicyTests", dependencies: ["Policy", "Model"], swiftSettings: strict),
+    .testTarget(name: "SimulatorTests", dependencies: ["Simulator", "Policy", "Model"], swiftSettings: quick),
     .testTarget(name: "AgentCoreTests", dependencies: ["AgentCoreHosted", "CAgentABI"], swiftSettings: strict),
     .testTarget(name: "SocketAPITests", dependencies: ["SocketAPI"], swiftSettings: strict),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Model"], swiftSettings: strict),
+    .testTarget(
+      name: "JournalTests", dependencies: ["Journal", "JournalWriter", "Model", "CSQLite", "TestKit"], swiftSettings: strict),
+    /// Writes a journal until it is killed.
+    .executableTarget(
+      name: "JournalWriter", dependencies: ["Journal", "Model"], path: "Tests/JournalWriter", swiftSettings: strict),
     .testTarget(name: "WireTests", dependencies: ["Wire", "Model"], swiftSettings: strict),
     .testTarget(
       name: "LinuxPlatformTests", dependencies: ["LinuxPlatform", "Model", "CLinux", "CAgentABI", "TestKit"],
@@ -128,9 +141,15 @@ let package = Package(
       dependencies: ["Supervisor", "Model", "TestKit", .product(name: "Logging", package: "swift-log")],
       swiftSettings: strict),
     .testTarget(
+      name: "DaemonTests",
+      dependencies: [
+        "mlosd", "HTTPAPI", "Journal", "Model", "Supervisor", "Wire", .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
+    .testTarget(
       name: "CommandLineTests",
       dependencies: [
-        "mlos", "Client", "Wire", "Model", "Config", .product(name: "NIOCore", package: "swift-nio"),
+        "mlos", "Client", "Wire", "Model", "Config", "Simulator", .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
       ],
       swiftSettings: strict),

@@ -35,6 +35,13 @@ extension ControlClient {
       ], wait: wait)
   }
 
+  /// What would be given back now, and why the rest stays.
+  ///
+  /// - Parameter name: Units of this name only; nil for all.
+  public func plan(name: String? = nil) async throws(ClientError) -> Answer<PlanAnswer> {
+    try await get(["plan"], query: [("name", name)])
+  }
+
   /// The settings in force.
   public func configuration() async throws(ClientError) -> Answer<ConfigAnswer> { try await get(["config"]) }
 

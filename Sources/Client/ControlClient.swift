@@ -49,10 +49,28 @@ public actor ControlClient {
   public func post<Body: Decodable & Sendable>(
     _ path: [String], body: some Encodable & Sendable, wait: Duration = .zero, as type: Body.Type = Body.self
   ) async throws(ClientError) -> Answer<Body> {
+    try await send(.POST, path, body: body, wait: wait)
+  }
+
+  /// Puts something in the place of what is there; never repeated by itself.
+  public func put<Body: Decodable & Sendable>(
+    _ path: [String], body: some Encodable & Sendable, as type: Body.Type = Body.self
+  ) async throws(ClientError) -> Answer<Body> { try await send(.PUT, path, body: body, wait: .zero) }
+
+  /// Takes something away; never repeated by itself.
+  public func delete<Body: Decodable & Sendable>(
+    _ path: [String], as type: Body.Type = Body.self
+  ) async throws(ClientError) -> Answer<Body> {
+    try decode(try await exchange(.DELETE, RequestTarget.compose(["api", "v1"] + path), body: nil, wait: .zero))
+  }
+
+  private func send<Body: Decodable & Sendable>(
+    _ method: HTTPMethod, _ path: [String], body: some Encodable & Sendable, wait: Duration
+  ) async throws(ClientError) -> Answer<Body> {
     let json: Data
     do { json = try Coding.encoder().encode(body) } catch { throw .protocolError("the request cannot be encoded: \(error)") }
     return try decode(
-      try await exchange(.POST, RequestTarget.compose(["api", "v1"] + path), body: ByteBuffer(bytes: json), wait: wait))
+      try await exchange(method, RequestTarget.compose(["api", "v1"] + path), body: ByteBuffer(bytes: json), wait: wait))
   }
 
   /// Closes the connection that is kept.

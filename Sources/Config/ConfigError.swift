@@ -17,6 +17,16 @@ public struct ConfigError: Error, Hashable, Sendable {
     case duplicateKey = "duplicate-key"
     case wrongType = "wrong-type"
     case outOfRange = "out-of-range"
+    /// Two settings that cannot both hold.
+    case contradiction
+    /// A name that stands for nothing: of a strategy, of a rule.
+    case unknownName = "unknown-name"
+    /// Cannot be changed at run time.
+    case needsRestart = "needs-restart"
+    /// A file that MLOS did not write, or that has lost a part.
+    case foreign
+    /// The file cannot be written.
+    case unwritable
   }
 
   /// Where the value was written.
@@ -26,6 +36,8 @@ public struct ConfigError: Error, Hashable, Sendable {
     case environment(String)
     /// The option, e.g. `--socket`.
     case commandLine(String)
+    /// A change at run time, and who wanted it.
+    case runtime(who: String)
   }
 
   /// What kind of mistake it is.
@@ -59,6 +71,7 @@ extension ConfigError: CustomStringConvertible {
     case .file(let path, nil, _): "\(path): \(message)"
     case .environment(let name): "environment \(name): \(message)"
     case .commandLine(let option): "command line \(option): \(message)"
+    case .runtime(let who): "change by \(who): \(message)"
     }
   }
 }

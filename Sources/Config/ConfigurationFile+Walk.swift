@@ -2,52 +2,72 @@ extension ConfigurationFile {
   /// Goes through the composed document and keeps what is right and what is wrong.
   struct Walk {
     let path: String
+    /// Of the document, to find a place inside a text again.
+    let bytes: [UInt8]
     var reading = Settings.Reading()
     /// Where each dotted name was first given.
     private var seen: [String: YAMLPlace] = [:]
 
-    init(path: String) { self.path = path }
+    init(path: String, bytes: [UInt8]) {
+      self.path = path
+      self.bytes = bytes
+    }
 
-    mutating func complain(_ code: ConfigError.Code, _ place: YAMLPlace, _ message: String) {
+    /// More mistakes than anyone reads are counted as one: each of them looks for the nearest name.
+    mutating func complain(_ code: ConfigError.Code, _ place: YAMLPlace, _ message: @autoclosure () -> String) {
+      guard reading.errors.count < ConfigurationFile.complaintLimit else { return }
+      let isLast = reading.errors.count == ConfigurationFile.complaintLimit - 1
       reading.errors.append(
-        ConfigError(code: code, source: .file(path, line: place.line, column: place.column), message: message))
+        ConfigError(
+          code: code, source: .file(path, line: place.line, column: place.column),
+          message: isLast ? "more mistakes than are shown; the first of them: \(message())" : message()))
     }
 
     mutating func root(_ root: YAMLNode) {
       switch root {
-      case .mapping(let pairs, let properties): if isPlain(properties) { mapping(pairs, prefix: "") }
+      case .mapping(let pairs, let properties): if isPlain(properties) { mapping(pairs, in: SettingPath([])) }
       case .scalar(let scalar, let properties) where scalar.isEmptyValue && properties.arePlain: break
       case .scalar, .sequence: complain(.notAMapping, root.place, "the file must be a mapping of keys to values")
       }
     }
 
-    private mutating func mapping(_ pairs: [YAMLPair], prefix: String) {
+    /// - Parameter namesOnly: Whether the keys are names that people chose, which may have dots in them.
+    private mutating func mapping(_ pairs: [YAMLPair], in section: SettingPath, namesOnly: Bool = false) {
       for pair in pairs {
         let place = pair.key.place
         guard case .scalar(let scalar, let properties) = pair.key, properties.arePlain else {
           complain(.unsupported, place, "a key must be a plain word")
           continue
         }
-        let name = prefix + scalar.text
+        let path = section.appending(namesOnly ? [scalar.text] : SettingPath(text: scalar.text).parts)
+        let meaning = SettingKeys.meaning(of: path)
+        let name = meaning.name ?? path.text
         // `log.level: x` and `log: {level: x}` are one key in two mappings.
         if let first = pair.first ?? seen[name] {
           complain(.duplicateKey, place, "key '\(quotable(name))' is given more than once; first in line \(first.line)")
         } else {
           seen[name] = place
-          value(pair.value, of: name, at: place)
+          value(pair.value, of: path, meaning, at: place)
         }
       }
     }
 
-    private mutating func value(_ node: YAMLNode, of name: String, at place: YAMLPlace) {
-      if let key = SettingKeys.byName[name] { return setting(key, node, at: place) }
-      guard SettingKeys.sections.contains(name) else { return complain(.unknownKey, place, unknownKeyMessage(name)) }
-      switch node {
-      case .mapping(let pairs, let properties): if isPlain(properties) { mapping(pairs, prefix: name + ".") }
-      case .scalar(let scalar, let properties) where scalar.isEmptyValue && properties.arePlain: break
-      case .scalar, .sequence:
-        let members = SettingKeys.all.map(\.name).filter { $0.hasPrefix(name + ".") }.joined(separator: ", ")
-        complain(.wrongType, node.place, "'\(name)' must be a mapping (it holds \(members))")
+    private mutating func value(_ node: YAMLNode, of path: SettingPath, _ meaning: SettingKeys.Meaning, at place: YAMLPlace) {
+      let namesOnly = if case .names = meaning { true } else { false }
+      switch meaning {
+      case .rules:
+        var walk = RuleWalk(file: self.path, bytes: bytes)
+        walk.rules(node)
+        for mistake in walk.mistakes { complain(mistake.code, mistake.place, mistake.message) }
+        reading.rules += walk.rules
+      case .nothing(let code, let message): complain(code, place, message)
+      case .setting(let key, _): setting(key, node, at: place)
+      case .section(let name, let holds), .names(let name, let holds):
+        switch node {
+        case .mapping(let pairs, let properties): if isPlain(properties) { mapping(pairs, in: path, namesOnly: namesOnly) }
+        case .scalar(let scalar, let properties) where scalar.isEmptyValue && properties.arePlain: break
+        case .scalar, .sequence: complain(.wrongType, node.place, "'\(name)' must be a mapping (it holds \(holds))")
+        }
       }
     }
 
@@ -71,7 +91,8 @@ extension ConfigurationFile {
       }
       switch key.parse(scalar.isEmptyValue ? "" : scalar.text) {
       case .success(let value):
-        reading.entries[key.name] = Settings.Entry(value: value, origin: .file(path, line: place.line))
+        reading.entries[key.name] = Settings.Entry(
+          value: value, origin: .file(path, line: place.line), column: place.column)
       case .failure(let fault):
         // An empty value has no place of its own that anyone would look at.
         complain(fault.code, scalar.isEmptyValue ? place : node.place, fault.message)

@@ -3,11 +3,13 @@
 enum ConfigurationFile {
   /// 1 MiB: a thousand times what a configuration with every key takes.
   static let sizeLimit = 1 << 20
-  /// The table's keys have at most four parts, and there are not a hundred. Bounds the number of mistakes too.
-  static let limits = YAMLLimits(depth: 16, nodes: 1000)
+  /// The table's keys have at most four parts; a thousand rules have about twelve values each.
+  static let limits = YAMLLimits(depth: 16, nodes: 20_000)
+  /// Nobody reads more at once.
+  static let complaintLimit = 100
 
   static func read(_ bytes: [UInt8], path: String) -> Settings.Reading {
-    var walk = Walk(path: path)
+    var walk = Walk(path: path, bytes: bytes)
     do throws(YAMLFault) {
       if let root = try YAMLNode.compose(bytes, limits: limits) { walk.root(root) }
     } catch {

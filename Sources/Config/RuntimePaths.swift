@@ -6,12 +6,14 @@ public struct RuntimePaths: Hashable, Sendable {
   public var directory: String
   /// The configuration file read when none is named; it need not exist.
   public var configurationFile: String
+  /// What outlives a restart.
+  public var stateDirectory: String
   /// What a relative path of a configuration file is relative to: the place of a setting is shown to people elsewhere.
   public var workingDirectory = "/"
 
   /// - Parameters:
   ///   - user: Effective user id.
-  ///   - environment: `XDG_RUNTIME_DIR`, `XDG_CONFIG_HOME` and `HOME` are looked at; a relative path in them is ignored, as
+  ///   - environment: `XDG_RUNTIME_DIR`, `XDG_CONFIG_HOME`, `XDG_STATE_HOME`, `STATE_DIRECTORY` and `HOME` are looked at; a relative path in them is ignored, as
   ///     the XDG Base Directory Specification asks.
   ///   - exists: Whether something is at a path.
   public init(user: UInt32, environment: [String: String], exists: (String) -> Bool) {
@@ -20,9 +22,12 @@ public struct RuntimePaths: Hashable, Sendable {
       return path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
     }
     let system = "/etc/mlos/mlos.yaml"
+    // systemd.exec(5): several are separated by colons; it makes them.
+    let service = absolute("STATE_DIRECTORY").map { String($0.prefix { $0 != ":" }) }
     guard user != 0 else {
       directory = "/run/mlos"
       configurationFile = system
+      stateDirectory = service ?? "/var/lib/mlos"
       return
     }
     if let runtime = absolute("XDG_RUNTIME_DIR") {
@@ -33,6 +38,8 @@ public struct RuntimePaths: Hashable, Sendable {
     let home = absolute("XDG_CONFIG_HOME") ?? absolute("HOME").map { "\($0)/.config" }
     let own = home.map { "\($0)/mlos/mlos.yaml" }
     configurationFile = own.flatMap { exists($0) ? $0 : nil } ?? system
+    let states = absolute("XDG_STATE_HOME") ?? absolute("HOME").map { "\($0)/.local/state" }
+    stateDirectory = service ?? states.map { "\($0)/mlos" } ?? directory
   }
 
   /// Of this process.

@@ -102,8 +102,7 @@ public struct SettingKey<Value: SettingValue>: SettingDeclaration {
 }
 
 /// Text from outside inside a message: short, on one line.
-func quotable(_ text: String) -> String {
-  let limit = 80
+func quotable(_ text: String, limit: Int = 80) -> String {
   var shown = ""
   for scalar in text.unicodeScalars.prefix(limit) {
     if scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) {

@@ -17,6 +17,17 @@ public struct SettingKeys: Sendable {
     "log.file", default: "", reloadable: true, "File to append the log to; empty is standard error",
     expectation: "an absolute path, or empty",
     check: { $0.isEmpty || $0.hasPrefix("/") ? nil : "must be an absolute path or empty, not '\(quotable($0))'" })
+  public let journalPath = SettingKey<String>(
+    "journal.path",
+    defaultNote: "`/var/lib/mlos/journal.db` for root; else `mlos/journal.db` in `$XDG_STATE_HOME` or `~/.local/state`",
+    reloadable: false,
+    "File that remembers decisions, changes of settings and figures; empty keeps none",
+    expectation: "an absolute path, or empty",
+    check: {
+      $0.isEmpty || $0.hasPrefix("/") && !$0.hasSuffix("/")
+        ? nil : "must be the absolute path of a file or empty, not '\(quotable($0))'"
+    }
+  ) { "\($0.stateDirectory)/journal.db" }
   public let observeInterval = SettingKey<Duration>(
     "observe.interval", default: .seconds(60), in: .zero ... .seconds(86400), reloadable: true,
     "Time between scans of which memory was used; 0 is never")
@@ -31,6 +42,64 @@ public struct SettingKeys: Sendable {
   public let httpLimitBody = SettingKey<Bytes>(
     "http.limit.body", default: .kibibytes(64), in: .kibibytes(1) ... .mebibytes(64), reloadable: true,
     "Largest request body the control API reads")
+
+  public let unloadingEnabled = SettingKey<Bool>(
+    "unloading.enabled", default: true, reloadable: true, "Whether anything is given back without being asked for")
+  public let unloadingStrategy = SettingKey<StrategyName>(
+    "unloading.strategy", default: StrategyName("balanced"), reloadable: true,
+    "Strategy of packages without one of their own")
+  public let unloadingProfile = SettingKey<UnloadingProfile>(
+    "unloading.profile", default: .none, reloadable: true,
+    "Kind of work; sets strategy, threshold, target, critical share and unloads per cycle where nothing else does")
+  public let unloadingCheckInterval = SettingKey<Duration>(
+    "unloading.check_interval", default: .seconds(60), in: .seconds(1) ... .seconds(86400), reloadable: true,
+    "Time between decisions")
+  public let unloadingAggressiveTimeout = SettingKey<Duration>(
+    "unloading.aggressive_timeout", default: .seconds(300), in: SettingFamily.timeouts, reloadable: true,
+    "Time a package may be idle under the strategy aggressive")
+  public let unloadingBalancedTimeout = SettingKey<Duration>(
+    "unloading.balanced_timeout", default: .seconds(900), in: SettingFamily.timeouts, reloadable: true,
+    "Time a package may be idle under the strategy balanced")
+  public let unloadingConservativeTimeout = SettingKey<Duration>(
+    "unloading.conservative_timeout", default: .seconds(1800), in: SettingFamily.timeouts, reloadable: true,
+    "Time a package may be idle under the strategy conservative")
+  public let unloadingMemoryPressureThreshold = SettingKey<Fraction>(
+    "unloading.memory_pressure_threshold", default: .percent(80), in: .percent(5) ... .percent(100), reloadable: true,
+    "Share of the limit above which memory is given back")
+  public let unloadingMemoryPressureTarget = SettingKey<Fraction>(
+    "unloading.memory_pressure_target", default: .percent(70), in: .percent(1) ... .percent(99), reloadable: true,
+    "Share of the limit at which that ends")
+  public let unloadingMemoryPressureCritical = SettingKey<Fraction>(
+    "unloading.memory_pressure_critical", default: .percent(85), in: .percent(5) ... .percent(100), reloadable: true,
+    "Share of the limit above which it begins at once")
+  public let unloadingMemoryPressureTimeout = SettingKey<Duration>(
+    "unloading.memory_pressure_timeout", default: .seconds(60), in: .zero ... .seconds(3600), reloadable: true,
+    "Time above the threshold before memory is given back")
+  public let unloadingEnableMemoryPressureUnloading = SettingKey<Bool>(
+    "unloading.enable_memory_pressure_unloading", default: true, reloadable: true, "Give back when memory is short")
+  public let unloadingEnableUsagePatternUnloading = SettingKey<Bool>(
+    "unloading.enable_usage_pattern_unloading", default: true, reloadable: true, "Give back what is idle")
+  public let unloadingEnableUserPreferenceUnloading = SettingKey<Bool>(
+    "unloading.enable_user_preference_unloading", default: true, reloadable: true,
+    "Give back early what its user allows to go")
+  public let unloadingEnableAdaptiveUnloading = SettingKey<Bool>(
+    "unloading.enable_adaptive_unloading", default: true, reloadable: true,
+    "Shorten the time a package may be idle as memory fills")
+  public let unloadingPerformanceImpactTracking = SettingKey<Bool>(
+    "unloading.performance_impact_tracking", default: true, reloadable: true,
+    "Keep account of what giving back costs")
+  public let unloadingMaxUnloadsPerCycle = SettingKey<Int>(
+    "unloading.max_unloads_per_cycle", default: 5, in: 1...1000, unit: "packages", reloadable: true,
+    "Most packages given back by one decision")
+  public let unloadingMinMemorySavingsThreshold = SettingKey<Bytes>(
+    "unloading.min_memory_savings_threshold", default: .mebibytes(1), in: .zero ... .mebibytes(1 << 20), reloadable: true,
+    "What brings back less is not touched")
+  public let unloadingModuleCacheLimit = SettingKey<Int>(
+    "unloading.module_cache_limit", default: 100, in: 0...100_000, unit: "modules", reloadable: true,
+    "Most modules kept after their program has closed them")
+  public let unloadingRegretWindow = SettingKey<Duration>(
+    "unloading.regret_window", default: .seconds(600), in: .seconds(1) ... .seconds(86400), reloadable: true,
+    "What is needed again within this time should not have gone, and stays longer next time")
 
   static let shared = SettingKeys()
 

@@ -1,16 +1,19 @@
+import Model
+
 extension Settings {
-  /// Default, then file, then environment, then command line: the later one wins.
+  /// Default, then profile, then file, then environment, then run-time changes, then command line: the later one wins.
   ///
   /// - Parameters:
   ///   - file: Path of the configuration file; nil for none.
   ///   - required: Whether a missing file is an error.
   ///   - environment: The process's environment; only `MLOS_*` is looked at.
   ///   - overrides: Options of the command line.
+  ///   - runtime: What was changed while a supervisor ran.
   ///   - paths: What the defaults depend on.
   /// - Throws: Everything that is wrong, at once.
   public static func load(
     file: String?, required: Bool, environment: [String: String], overrides: [SettingOverride] = [],
-    paths: RuntimePaths
+    runtime: RuntimeChanges = RuntimeChanges(), paths: RuntimePaths
   ) throws(ConfigErrors) -> Settings {
     var contents: [UInt8]?
     if let file {
@@ -25,29 +28,34 @@ extension Settings {
       }
     }
     return try load(
-      file: contents.flatMap { bytes in file.map { ($0, bytes) } }, environment: environment, overrides: overrides,
-      paths: paths)
+      file: contents.flatMap { bytes in file.map { ($0, bytes) } }, ruleFiles: file.map(RuleDirectory.init(besideFile:)),
+      environment: environment, overrides: overrides, runtime: runtime, paths: paths)
   }
 
   /// The same with the file already read.
   static func load(
-    file: (path: String, bytes: [UInt8])?, environment: [String: String], overrides: [SettingOverride],
-    paths: RuntimePaths
+    file: (path: String, bytes: [UInt8])?, ruleFiles: RuleDirectory? = nil, environment: [String: String],
+    overrides: [SettingOverride], runtime: RuntimeChanges = RuntimeChanges(), paths: RuntimePaths
   ) throws(ConfigErrors) -> Settings {
     var settings = Settings(defaults: paths)
     var errors: [ConfigError] = []
+    var rules: [PlacedRule] = []
     if let file {
       settings.file = file.path
       let reading = ConfigurationFile.read(file.bytes, path: file.path)
       errors += reading.errors
+      rules += reading.rules
       settings.entries.merge(reading.entries) { $1 }
     }
-    let fromEnvironment = readEnvironment(environment)
-    errors += fromEnvironment.errors
-    settings.entries.merge(fromEnvironment.entries) { $1 }
-    let fromOptions = readOverrides(overrides)
-    errors += fromOptions.errors
-    settings.entries.merge(fromOptions.entries) { $1 }
+    if let ruleFiles { errors += ruleFiles.read(into: &rules) }
+    for reading in [readEnvironment(environment), runtime.reading(), readOverrides(overrides)] {
+      errors += reading.errors
+      settings.entries.merge(reading.entries) { $1 }
+    }
+    runtime.merge(into: &rules)
+    settings.applyProfile()
+    // What comes of a value that was refused is no mistake of its own.
+    if errors.isEmpty { errors += settings.contradictions() + settings.take(rules) }
     guard errors.isEmpty else { throw ConfigErrors(errors) }
     return settings
   }
@@ -56,6 +64,7 @@ extension Settings {
   struct Reading {
     var entries: [String: Entry] = [:]
     var errors: [ConfigError] = []
+    var rules: [PlacedRule] = []
   }
 
   static func readEnvironment(_ environment: [String: String]) -> Reading {
@@ -87,22 +96,26 @@ extension Settings {
     var reading = Reading()
     for override in overrides {
       let source = ConfigError.Source.commandLine(override.option)
-      guard let key = SettingKeys.byName[override.key] else {
-        reading.errors.append(ConfigError(code: .unknownKey, source: source, message: unknownKeyMessage(override.key)))
-        continue
-      }
-      switch key.parse(override.value) {
-      case .success(let value): reading.entries[key.name] = Entry(value: value, origin: .commandLine(override.option))
-      case .failure(let fault):
-        reading.errors.append(ConfigError(code: fault.code, source: source, message: fault.message))
+      do throws(SettingFault) {
+        let (name, value) = try SettingKeys.value(override.value, of: override.key)
+        reading.entries[name] = Entry(value: value, origin: .commandLine(override.option))
+      } catch {
+        reading.errors.append(ConfigError(code: error.code, source: source, message: error.message))
       }
     }
     return reading
   }
 }
 
-/// "unknown key 'loglevel'; did you mean 'log.level'?"
-func unknownKeyMessage(_ name: String) -> String {
-  let near = nearestName(to: name, among: Array(SettingKeys.byName.keys) + Array(SettingKeys.sections))
-  return "unknown key '\(quotable(name))'" + (near.map { "; did you mean '\($0)'?" } ?? "")
+extension SettingKeys {
+  /// A value from elsewhere than a file, and the whole name of its setting.
+  static func value(_ text: String, of name: String) throws(SettingFault) -> (name: String, value: any SettingValue) {
+    switch meaning(of: SettingPath(text: name)) {
+    case .setting(let key, let name): return (name, try key.parse(text).get())
+    case .section(let name, let holds), .names(let name, let holds):
+      throw SettingFault(code: .wrongType, message: "'\(name)' is no setting by itself (it holds \(holds))")
+    case .rules: throw SettingFault(code: .wrongType, message: "'rules' is no setting; rules are written into files")
+    case .nothing(let code, let message): throw SettingFault(code: code, message: message)
+    }
+  }
 }

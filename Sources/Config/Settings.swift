@@ -1,17 +1,26 @@
+import Model
+
 /// Where a setting's value comes from. Later cases win over earlier ones.
 public enum SettingOrigin: Hashable, Sendable, CustomStringConvertible {
   case standard
+  /// Where nobody says otherwise, the profile does.
+  case profile(UnloadingProfile)
   case file(String, line: Int)
   case environment(String)
+  /// Set while the supervisor ran; who it was, and seconds since 1970.
+  case runtime(who: String, when: Int64)
   /// The option, e.g. `--socket`.
   case commandLine(String)
 
-  /// `default`, `/etc/mlos/mlos.yaml:3`, `environment MLOS_LOG_LEVEL`, `command line --socket`.
+  /// `default`, `profile training`, `/etc/mlos/mlos.yaml:3`, `environment MLOS_LOG_LEVEL`, `run time, by user 1000 at
+  /// 2026-02-03T04:05:06Z`, `command line --socket`.
   public var description: String {
     switch self {
     case .standard: "default"
+    case .profile(let profile): "profile \(profile.rawValue)"
     case .file(let path, let line): "\(path):\(line)"
     case .environment(let name): "environment \(name)"
+    case .runtime(let who, let when): "run time, by \(who) at \(utcText(when))"
     case .commandLine(let option): "command line \(option)"
     }
   }
@@ -39,11 +48,15 @@ public struct SettingOverride: Hashable, Sendable {
 public struct Settings: Sendable, Hashable {
   /// The file in force; nil when there is none.
   public internal(set) var file: String?
+  /// The user's rules: those of `mlos.yaml`, then those of the files in `rules.d` by name. They go together.
+  public internal(set) var rules: [Rule] = []
   var entries: [String: Entry]
 
   struct Entry: Sendable, Hashable {
     var value: any SettingValue
     var origin: SettingOrigin
+    /// In the line of its file.
+    var column: Int?
 
     static func == (left: Entry, right: Entry) -> Bool {
       left.value.settingText == right.value.settingText && left.origin == right.origin
@@ -85,11 +98,33 @@ public struct Settings: Sendable, Hashable {
     public var summary: String
   }
 
-  /// Every setting in the order of the table.
-  public func rows() -> [Row] {
-    SettingKeys.all.compactMap { key in
-      entries[key.name].map {
-        Row(key: key.name, value: $0.value.settingText, origin: $0.origin.description, summary: key.summary)
+  /// Every setting in the order of the table, and behind them those of names that people chose.
+  public func rows() -> [Row] { declarations.compactMap(row) }
+
+  /// One setting by its dotted name; nil for one that there is not, or that nobody has set.
+  public func row(_ name: String) -> Row? {
+    guard case .setting(let key, _) = SettingKeys.meaning(of: SettingPath(text: name)) else { return nil }
+    return row(key)
+  }
+
+  /// Whether somebody said what the setting is to be.
+  public func isGiven(_ name: String) -> Bool { entries[name].map { $0.origin != .standard } ?? false }
+
+  private func row(_ key: any SettingDeclaration) -> Row? {
+    entries[key.name].map {
+      Row(key: key.name, value: $0.value.settingText, origin: $0.origin.description, summary: key.summary)
+    }
+  }
+
+  /// Of everything that has a value.
+  private var declarations: [any SettingDeclaration] { SettingKeys.all + namedDeclarations }
+
+  /// Of everything in a family: by family, then by name.
+  var namedDeclarations: [any SettingDeclaration] {
+    let names = entries.keys.filter { SettingKeys.byName[$0] == nil }.sorted()
+    return SettingFamily.all.flatMap { family in
+      names.filter { $0.hasPrefix(family.section + ".") }.compactMap { name in
+        if case .setting(let key, _) = SettingKeys.meaning(of: SettingPath(text: name)) { key } else { nil }
       }
     }
   }
@@ -102,11 +137,19 @@ public struct Settings: Sendable, Hashable {
   }
 
   /// Names of the settings whose value is another one in `new`, parted into those a running supervisor can take over and
-  /// those that need a restart; each in the order of the table.
+  /// those that need a restart; each in the order of the table. `rules` stands for all rules.
   public func changes(to new: Settings) -> (reloadable: [String], needRestart: [String]) {
-    let changed = SettingKeys.all.filter {
-      entries[$0.name]?.value.settingText != new.entries[$0.name]?.value.settingText
+    func isChanged(_ key: any SettingDeclaration) -> Bool {
+      entries[key.name]?.value.settingText != new.entries[key.name]?.value.settingText
     }
-    return (changed.filter(\.isReloadable).map(\.name), changed.filter { !$0.isReloadable }.map(\.name))
+    let changed = SettingKeys.all.filter(isChanged)
+    var named: [String] = []
+    for name in (namedDeclarations + new.namedDeclarations).filter(isChanged).map(\.name) where !named.contains(name) {
+      named.append(name)
+    }
+    return (
+      changed.filter(\.isReloadable).map(\.name) + named + (rules == new.rules ? [] : ["rules"]),
+      changed.filter { !$0.isReloadable }.map(\.name)
+    )
   }
 }

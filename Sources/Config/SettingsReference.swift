@@ -1,3 +1,5 @@
+import Model
+
 /// The settings as documents show them; a test compares the documents with this.
 public enum SettingsReference {
   /// Lines of a Markdown table, the heading included.
@@ -8,6 +10,25 @@ public enum SettingsReference {
         return "| `\(key.name)` | `\(key.environmentName)` | \(key.defaultNote ?? code(standard(key))) | \(range) | "
           + "\(key.isReloadable ? "on reload" : "at start") | \(key.summary) |"
       }
+  }
+
+  /// Lines of a Markdown table of the settings that there are of each name people choose.
+  public static func namedTable() -> [String] {
+    ["| key | may be | meaning |", "|---|---|---|"]
+      + named.map { key in
+        let range = key.rangeText.map { "\(key.expectation); \($0)" } ?? key.expectation
+        return "| `\(key.name)` | \(range) | \(key.summary) |"
+      }
+  }
+
+  /// Lines of a Markdown table of the metrics that rules may ask for.
+  public static func metricsTable() -> [String] {
+    ["| metric | is | meaning |", "|---|---|---|"]
+      + MetricCatalogue.all.map { "| `\($0.name)` | \($0.unit.expectation) | \($0.summary) |" }
+  }
+
+  private static var named: [any SettingDeclaration] {
+    SettingFamily.all.flatMap { family in family.members.map(family.sample) }
   }
 
   /// Lines of a Markdown table of the variables that are no settings.
@@ -33,6 +54,12 @@ public enum SettingsReference {
       lines.append("#\(margin(parts.count - 1))\(parts[parts.count - 1]): \(yaml(standard(key)))")
       open = Array(parts.dropLast())
     }
+    lines += ["", "## Of names you choose; not set here:"]
+    for key in named {
+      let range = key.rangeText.map { " (\($0))" } ?? ""
+      lines.append("##   \(key.name): \(key.summary)\(range)")
+    }
+    lines.append("## Rules stand in the list `rules`, here or in files of the folder rules.d beside this one.")
     return lines.joined(separator: "\n") + "\n"
   }
 

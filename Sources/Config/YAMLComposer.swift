@@ -2,14 +2,19 @@ extension YAMLNode {
   /// The one document in `bytes`, nil when there is none; a byte order mark before it is let through. Takes time and memory
   /// in proportion to the bytes, whatever they are.
   static func compose(_ bytes: [UInt8], limits: YAMLLimits) throws(YAMLFault) -> YAMLNode? {
-    let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
-    return try (bytes.starts(with: mark) ? bytes[mark.count...] : bytes[...])
+    return try withoutMark(bytes)
       .withUnsafeBufferPointer { text throws(YAMLFault) -> YAMLNode? in
         if let fault = YAMLFault.inBytes(text) { throw fault }
         var composer = YAMLComposer(events: try YAMLEvents(text), limits: limits)
         return try composer.document()
       }
   }
+}
+
+/// Places are counted behind a byte order mark.
+func withoutMark(_ bytes: [UInt8]) -> ArraySlice<UInt8> {
+  let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+  return bytes.starts(with: mark) ? bytes[mark.count...] : bytes[...]
 }
 
 /// Makes nodes of events.

@@ -53,7 +53,7 @@ struct YAMLEvents: ~Copyable {
       return .scalar(
         YAMLScalar(
           text: String(decoding: UnsafeBufferPointer(start: scalar.value, count: scalar.length), as: UTF8.self),
-          isPlain: scalar.style == YAML_PLAIN_SCALAR_STYLE),
+          style: YAMLScalar.Style(scalar.style)),
         YAMLProperties(place, scalar.anchor, scalar.tag, standard: YAML_STR_TAG))
     case YAML_SEQUENCE_START_EVENT:
       let sequence = event.data.sequence_start
@@ -81,6 +81,18 @@ struct YAMLEvents: ~Copyable {
         message: "not YAML: \(problem)")
     default: return YAMLFault(reason: .limit, place: YAMLPlace(), message: "not enough memory")
     }
+  }
+}
+
+extension YAMLScalar.Style {
+  fileprivate init(_ style: yaml_scalar_style_t) {
+    self =
+      switch style {
+      case YAML_SINGLE_QUOTED_SCALAR_STYLE: .singleQuoted
+      case YAML_DOUBLE_QUOTED_SCALAR_STYLE: .doubleQuoted
+      case YAML_LITERAL_SCALAR_STYLE, YAML_FOLDED_SCALAR_STYLE: .block
+      default: .plain
+      }
   }
 }
 

@@ -17,8 +17,19 @@ enum YAMLNode: Sendable {
 /// Text, quoted or not.
 struct YAMLScalar: Sendable, Equatable {
   var text: String
+  var style: Style
+
+  /// How it is written.
+  enum Style: Sendable {
+    case plain
+    case singleQuoted
+    case doubleQuoted
+    /// `|` or `>`.
+    case block
+  }
+
   /// Without quotes and not in a block, so that `~` may mean nothing and `5` a number.
-  var isPlain: Bool
+  var isPlain: Bool { style == .plain }
 
   /// Nothing, `~` or `null`, not in quotes.
   var isEmptyValue: Bool { isPlain && ["", "~", "null", "Null", "NULL"].contains(text) }

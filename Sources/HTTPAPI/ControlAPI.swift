@@ -1,6 +1,7 @@
 import Hummingbird
 import HummingbirdCore
 import Logging
+import Model
 import NIOCore
 import Supervisor
 import Wire
@@ -37,16 +38,23 @@ public struct ControlAPI: Sendable {
   let commands: any SupervisorCommands
   let facts: ServiceFacts
   let bodyLimit: @Sendable () -> Int
-  let config: @Sendable () async -> ConfigAnswer
+  let configuration: any ConfigurationKeeping
+  /// Nil when none is kept.
+  let history: (any HistoryAnswering)?
+  /// Seconds since 1970.
+  let now: @Sendable () -> Double
 
   public init(
     commands: any SupervisorCommands, facts: ServiceFacts, bodyLimit: @escaping @Sendable () -> Int,
-    config: @escaping @Sendable () async -> ConfigAnswer
+    configuration: any ConfigurationKeeping, history: (any HistoryAnswering)?,
+    now: @escaping @Sendable () -> Double
   ) {
     self.commands = commands
     self.facts = facts
     self.bodyLimit = bodyLimit
-    self.config = config
+    self.configuration = configuration
+    self.history = history
+    self.now = now
   }
 
   /// A server on a Unix socket. The caller has checked the path and set the umask that gives the socket its rights.
@@ -70,15 +78,15 @@ public struct ControlAPI: Sendable {
     router.add(middleware: RequestIdentity())
     router.add(middleware: ErrorMiddleware())
     router.add(middleware: LogRequestsMiddleware(.debug))
-    for endpoint in endpoints + heapEndpoints { endpoint.add(to: router) }
+    for endpoint in endpoints + configurationEndpoints + heapEndpoints + historyEndpoints { endpoint.add(to: router) }
     return router
   }
 
   private var endpoints: [Endpoint] {
     [
       .get("healthz") { _, _ in try JSON.response(["status": "ok"]) },
-      .get("api/v1/status") { _, _ in try JSON.response(StatusAnswer(await commands.status(), facts)) },
-      .get("api/v1/config") { _, _ in try JSON.response(await config()) },
+      .get("api/v1/status") { _, _ in try JSON.response(StatusAnswer(await commands.status(), facts, journal: history?.status()))
+      },
       .get("api/v1/processes") { _, _ in
         let snapshot = await commands.processes()
         return try JSON.response(ProcessesAnswer(takenAt: snapshot.takenAt, processes: snapshot.processes.map { ProcessRow($0) }))
@@ -91,9 +99,23 @@ public struct ControlAPI: Sendable {
         let pid = try request.uri.queryParameters["pid"].map { try Self.pid(String($0), of: "pid") }
         return try JSON.response(PackagesAnswer(try await commands.packages(of: pid)))
       },
+      .get("api/v1/plan", query: ["name"]) { request, _ in try await plan(request) },
       .get("api/v1/events", query: ["after", "limit", "wait", "pid"]) { request, _ in try await events(request) },
       .post("api/v1/adopt") { request, _ in try await adopt(request) },
     ]
+  }
+
+  private func plan(_ request: Request) async throws -> Response {
+    let name = request.uri.queryParameters["name"].map { String($0) }
+    let plan = await commands.plan(name: name)
+    if let name, plan.rows.isEmpty {
+      let near = nearestName(to: name, among: plan.names)
+      throw APIError(
+        .notFound, "not_found",
+        "nothing in memory is called '\(printable(name.utf8.prefix(200)))'" + (near.map { "; did you mean '\($0)'?" } ?? ""),
+        near.map { ["nearest": $0] } ?? [:])
+    }
+    return try JSON.response(PlanAnswer(plan))
   }
 
   private func adopt(_ request: Request) async throws -> Response {
@@ -117,7 +139,7 @@ public struct ControlAPI: Sendable {
     try number(text, of: field, in: 1...Int32.max)
   }
 
-  private static func number<Value: LosslessStringConvertible & Comparable>(
+  static func number<Value: LosslessStringConvertible & Comparable>(
     _ text: String, of field: String, in range: ClosedRange<Value>
   ) throws -> Value {
     guard let value = Value(text), range.contains(value) else {

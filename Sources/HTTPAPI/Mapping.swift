@@ -27,7 +27,7 @@ extension ProcessRow {
 }
 
 extension StatusAnswer {
-  init(_ status: StatusSnapshot, _ service: ServiceFacts) {
+  init(_ status: StatusSnapshot, _ service: ServiceFacts, journal: JournalStatus?) {
     var counters = Counters()
     counters.sessionsAccepted = status.counters.sessionsAccepted
     counters.sessionsRefused = status.counters.sessionsRefused
@@ -45,7 +45,8 @@ extension StatusAnswer {
       isEphemeral: status.isEphemeral, agents: status.agents, adopted: status.adopted, modules: status.modules,
       residentBytes: Known(status.resident?.count), liveHeapBytes: Known(status.liveHeap?.count),
       ownResidentBytes: Known(status.own?.resident.count),
-      ownProcessorSeconds: Known(status.own.map { Double($0.processorTicks) / service.ticksPerSecond }), counters: counters)
+      ownProcessorSeconds: Known(status.own.map { Double($0.processorTicks) / service.ticksPerSecond }), counters: counters,
+      journal: Known(journal))
   }
 }
 

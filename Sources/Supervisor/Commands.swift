@@ -13,6 +13,8 @@ public protocol SupervisorCommands: Sendable {
   /// Ends the profile under way: who asked for it gets what there is.
   func stopHeapProfile(of pid: Int32) async throws(CommandError) -> HeapProgress
   func heapProgress(of pid: Int32) async throws(CommandError) -> HeapProgress
+  /// What would be given back now and why the rest stays; of units of this name only, or of all. Changes nothing.
+  func plan(name: String?) async -> PlanSnapshot
   /// Answers when something newer than `after` is there or `wait` seconds are over. Nil for `after`: the oldest kept.
   func events(after: UInt64?, limit: Int, wait: Double, pid: Int32?) async -> EventsPage
 }
@@ -176,4 +178,28 @@ public struct EventRecord: Hashable, Sendable {
   public var isSubjectCut = false
   public var package: String?
   public var detail: String?
+}
+
+/// What would be done now.
+public struct PlanSnapshot: Sendable {
+  public var takenAt: Double
+  public var settings: UnloadingSettings
+  /// Nil when it could not be read.
+  public var memory: MemoryPressure?
+  /// To be given back for want of memory; zero when nothing is.
+  public var wanted: Bytes
+  public var isPressed: Bool
+  /// Those that go first, in their order; the others by name.
+  public var rows: [PlanRow]
+  /// Names of all units, for who asked for one that is not there.
+  public var names: [String]
+}
+
+public struct PlanRow: Sendable {
+  public var judgement: Judgement
+  /// Its place among those that go, from 1; nil when it stays.
+  public var order: Int?
+  public var processName: String
+  /// Seconds since 1970; nil when nobody has seen it used.
+  public var lastUsedAt: Double?
 }

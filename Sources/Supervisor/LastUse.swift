@@ -9,7 +9,10 @@ struct LastUse {
     var device: UInt64
     var inode: UInt64
   }
-  private var seen: [FileKey: Double] = [:]
+  /// CLOCK_MONOTONIC nanoseconds.
+  private var seen: [FileKey: UInt64] = [:]
+  /// The first scan: what was not seen in use since then has been idle for at least as long.
+  private(set) var beganAt: UInt64?
   private var ticksAtScan: UInt64?
 
   /// The bits have been cleared once.
@@ -20,8 +23,9 @@ struct LastUse {
 
   /// Takes the mappings as they were just before the bits are cleared again. The first scan only starts the observation:
   /// its bits were set at an unknown time.
-  mutating func scan(_ mappings: [Mapping], processorTicks: UInt64, at time: Double) {
+  mutating func scan(_ mappings: [Mapping], processorTicks: UInt64, at time: UInt64) {
     defer { ticksAtScan = processorTicks }
+    if beganAt == nil { beganAt = time }
     var present: Set<FileKey> = []
     for mapping in mappings {
       guard case .file(let file) = mapping.backing else { continue }
@@ -33,8 +37,8 @@ struct LastUse {
     seen = seen.filter { present.contains($0.key) }
   }
 
-  /// The later of the last observation and the last load.
-  func time(of file: FileReference, loadedAt: Double?) -> Double? {
+  /// The later of the last observation and the last load, CLOCK_MONOTONIC.
+  func time(of file: FileReference, loadedAt: UInt64?) -> UInt64? {
     let observed = seen[FileKey(device: file.device, inode: file.inode)]
     guard let observed else { return loadedAt }
     guard let loadedAt else { return observed }

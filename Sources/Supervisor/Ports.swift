@@ -62,6 +62,29 @@ public protocol AgentFinding: Sendable {
   func find(except known: Set<Int32>) -> [FoundAgent]
 }
 
+/// How full the memory is that binds what is watched: see `LinuxPlatform.MemoryMeter`.
+public protocol MemoryMetering: Sendable {
+  /// Without `stall`. Nil when it cannot be read.
+  func pressure() -> MemoryPressure?
+  /// Microseconds since some start in which something waited for memory; nil when the kernel does not say.
+  func stalledMicroseconds() -> UInt64?
+  /// Swap in use on the machine; nil when it cannot be read.
+  func swapUsed() -> Bytes?
+}
+
+/// Remembers what was decided: see `Journal`. Never waits for a disk.
+public protocol HistoryRecording: Sendable {
+  /// - Parameters:
+  ///   - outcome: What came of it; nil as long as nothing has.
+  ///   - reason: Why it was to go.
+  func record(_ decision: DecisionRecord, outcome: UnloadOutcome?, because reason: UnloadReason)
+  func record(_ change: ConfigurationChange)
+  func record(_ samples: [MetricSample])
+  /// Called about once a second: what waits is written soon.
+  /// - Parameter wall: Seconds since 1970, now.
+  func flush(at wall: Double)
+}
+
 /// Time, passed in so that tests move it by hand.
 public struct Moment: Hashable, Sendable, Comparable {
   /// Seconds since 1970, for people.

@@ -38,10 +38,14 @@ struct ProcessView {
   }
 
   func lastUsed(_ object: Inventory.Object, _ moment: Moment) -> Double? {
+    lastUsed(object).map { moment.wallTime(ofMonotonic: $0) }
+  }
+
+  /// CLOCK_MONOTONIC.
+  func lastUsed(_ object: Inventory.Object) -> UInt64? {
     // A library that was there at the start was mapped, not chosen: its load says nothing about use.
     let told = object.agents.filter { !$0.wasThereAtStart }.map(\.lastLoad).max()
-    let loaded = (told ?? untold.time(of: object.file)).map { moment.wallTime(ofMonotonic: $0) }
-    return lastUse.time(of: object.file, loadedAt: loaded)
+    return lastUse.time(of: object.file, loadedAt: told ?? untold.time(of: object.file))
   }
 
   /// When it was first and last loaded, CLOCK_MONOTONIC; nil when nobody saw it.

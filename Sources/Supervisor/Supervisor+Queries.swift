@@ -116,7 +116,7 @@ extension Supervisor {
     return packages.values.sorted { $0.identity < $1.identity }
   }
 
-  private func view(of pid: Int32, at moment: Moment) throws(CommandError) -> ProcessView {
+  func view(of pid: Int32, at moment: Moment) throws(CommandError) -> ProcessView {
     guard processes[pid] != nil, refresh(pid, at: moment) else {
       throw .notWatched(pid: pid, watched: processes.keys.sorted())
     }
@@ -135,7 +135,15 @@ extension Supervisor {
     }
     noteProgramChange(pid, mappings)
     noteUntoldLoads(pid, mappings, at: moment)
-    guard let process = processes[pid] else { throw .notWatched(pid: pid, watched: processes.keys.sorted()) }
+    guard let view = view(of: pid, mappings, at: moment) else {
+      throw .notWatched(pid: pid, watched: processes.keys.sorted())
+    }
+    return view
+  }
+
+  /// Joins mappings that were just read with everything else that is known. Nil when the process is watched no more.
+  func view(of pid: Int32, _ mappings: [Mapping], at moment: Moment) -> ProcessView? {
+    guard let process = processes[pid] else { return nil }
     let report = report(of: pid, at: moment)
     let inventory = Inventory(mappings: mappings, agentModules: report?.modules ?? [])
     var elf: [ElfFacts?] = []

@@ -36,6 +36,7 @@ extension Supervisor {
       processes: processes.count, elapsed: lastTick.map { moment.monotonic &- $0 } ?? 0, interval: options.observeInterval)
     lastTick = moment.monotonic
     for pid in due.prefix(scans) { scan(pid, at: moment) }
+    decide(at: moment)
   }
 
   /// 60 s: after the first look only what was refused or forked unseen is left to find.
@@ -89,10 +90,11 @@ extension Supervisor {
       // The same walk has the sums.
       processes[pid]?.sharing.take(
         mappings.reduce(into: MemoryUsage()) { $0 += $1.usage }, resident: process.facts.resident, at: moment)
-      processes[pid]?.lastUse.scan(mappings, processorTicks: process.facts.processorTicks, at: moment.wall)
+      processes[pid]?.lastUse.scan(mappings, processorTicks: process.facts.processorTicks, at: moment.monotonic)
       try inspector.clearReferenced(of: pid)
       noteProgramChange(pid, mappings)
       noteUntoldLoads(pid, mappings, at: moment)
+      noteUnits(pid, mappings, at: moment)
     } catch {
       counters.unreadableProcesses += 1
       logger.debug("cannot observe use", metadata: about(pid, ["error": "\(error)"]))

@@ -1,5 +1,6 @@
 import Logging
 import Model
+import Policy
 
 /// The settings the supervisor itself needs.
 public struct SupervisorOptions: Sendable {
@@ -9,8 +10,16 @@ public struct SupervisorOptions: Sendable {
   /// Seconds between scans for use; nil for never.
   public var observeInterval: Double?
   public var isEphemeral: Bool
+  public var unloading: UnloadingSettings
+  /// In order of their dependence, without a circle: a set that has one is not taken.
+  public var rules: [Rule]
 
-  public init(processLimit: Int, eventCapacity: Int, observeInterval: Double?, isEphemeral: Bool) {
+  public init(
+    processLimit: Int, eventCapacity: Int, observeInterval: Double?, isEphemeral: Bool,
+    unloading: UnloadingSettings = UnloadingSettings(), rules: [Rule] = []
+  ) {
+    self.rules = rules
+    self.unloading = unloading
     self.processLimit = processLimit
     self.eventCapacity = eventCapacity
     self.observeInterval = observeInterval
@@ -39,6 +48,9 @@ public actor Supervisor: SupervisorCommands {
   var history: EventHistory
   var counters = SupervisorCounters()
   var heap = HeapProfiles()
+  var unloading: Unloading
+  let meter: (any MemoryMetering)?
+  let recorder: (any HistoryRecording)?
   let heapProfiler: (any HeapProfiling)?
   var waiters: [UInt64: EventWaiter] = [:]
   var nextWaiter: UInt64 = 0
@@ -56,8 +68,12 @@ public actor Supervisor: SupervisorCommands {
   public init(
     inspector: any ProcessInspecting, files: any FileInspecting, finder: (any AgentFinding)?, options: SupervisorOptions,
     ownPID: Int32,
-    ticksPerSecond: Double, logger: Logger, heapProfiler: (any HeapProfiling)? = nil, now: @escaping @Sendable () -> Moment
+    ticksPerSecond: Double, logger: Logger, heapProfiler: (any HeapProfiling)? = nil, meter: (any MemoryMetering)? = nil,
+    recorder: (any HistoryRecording)? = nil, now: @escaping @Sendable () -> Moment
   ) {
+    self.meter = meter
+    self.recorder = recorder
+    unloading = Unloading(settings: options.unloading, rules: options.rules)
     self.heapProfiler = heapProfiler
     self.inspector = inspector
     self.files = files
@@ -77,7 +93,9 @@ public actor Supervisor: SupervisorCommands {
   }
 
   /// Settings that may change while running; the event history keeps its size.
-  public func reload(observeInterval: Double?, processLimit: Int) {
+  public func reload(observeInterval: Double?, processLimit: Int, unloading settings: UnloadingSettings, rules: [Rule] = []) {
+    unloading.take(settings, rules)
+    unloading.nextCheck = 0
     options.observeInterval = observeInterval
     options.processLimit = processLimit
     let soon = now().monotonic

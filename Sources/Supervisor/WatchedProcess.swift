@@ -37,6 +37,8 @@ struct WatchedProcess {
   var modules = ModuleCount()
   /// What was known of modules in the agent's table while they were mapped, by their number there.
   var seenModules: [UInt32: SeenModule] = [:]
+  /// What could be given back of it, as of the last scan.
+  var units: [UnitObservation] = []
   /// Monotonic time of the next scan for use.
   var nextScan: UInt64
 

@@ -19,7 +19,11 @@ struct ConnectionOptions: ParsableArguments {
   var config: String?
 
   /// What a supervisor started now by this user would use.
-  func settings(environment: [String: String] = ProcessInfo.processInfo.environment) throws -> Settings {
+  ///
+  /// - Parameter changedAtRunTime: With what was changed while a supervisor ran.
+  func settings(
+    environment: [String: String] = ProcessInfo.processInfo.environment, changedAtRunTime: Bool = false
+  ) throws -> Settings {
     let paths = RuntimePaths.current(environment: environment)
     let file = paths.chosenFile(option: config.map(absolutePath), environment: environment)
     for (option, value) in [("--socket", socket), ("--config", config)] where value == "" {
@@ -27,8 +31,10 @@ struct ConnectionOptions: ParsableArguments {
     }
     let overrides = socket.map { [SettingOverride(key: "socket", value: absolutePath($0), option: "--socket")] } ?? []
     do throws(ConfigErrors) {
+      let changes = changedAtRunTime ? try RuntimeChangesFile(stateDirectory: paths.stateDirectory).read() : RuntimeChanges()
       return try Settings.load(
-        file: absolutePath(file.path), required: file.isRequired, environment: environment, overrides: overrides, paths: paths)
+        file: absolutePath(file.path), required: file.isRequired, environment: environment, overrides: overrides,
+        runtime: changes, paths: paths)
     } catch {
       throw Failure(error)
     }

@@ -56,6 +56,8 @@ struct CatalogInspector: FileInspecting {
   }
 }
 
+extension MemoryMeter: MemoryMetering {}
+
 /// Heap profiles as the supervisor wants them.
 struct RecorderProfiler: HeapProfiling {
   func begin(_ pid: Int32, mean: UInt64, rate: UInt32, deadline: UInt64) throws(InspectionError) -> any HeapRecording {

@@ -48,17 +48,21 @@ struct Daemon: AsyncParsableCommand {
   }
 
   func run() async throws {
+    let paths = RuntimePaths.current(environment: environmentVariables())
+    // A state folder out of reach, as with the HOME of another user, holds nothing of this one's.
+    let isOutOfReach = access(paths.stateDirectory, F_OK) != 0 && errno == EACCES
     let sources = ConfigurationSources(
-      option: config, overrides: overrides, environment: environmentVariables(),
-      paths: RuntimePaths.current(environment: environmentVariables()))
+      option: config, overrides: overrides, environment: environmentVariables(), paths: paths,
+      keepsChanges: !ephemeral && !isOutOfReach)
     do {
-      let settings = try sources.load()
+      let changes = try sources.changesFile?.read() ?? RuntimeChanges()
+      let settings = try sources.load(changes)
       if checkConfig {
         Self.print(settings.rows().map { "\($0.key) = \($0.value)  # \($0.origin)" }.joined(separator: "\n"))
         return
       }
       let service = try DaemonService(
-        settings: settings, sources: sources, isEphemeral: ephemeral, readyDescriptor: readyFd)
+        settings: settings, changes: changes, sources: sources, isEphemeral: ephemeral, readyDescriptor: readyFd)
       try await service.run()
     } catch let error as ConfigErrors {
       Self.fail(error.description)
@@ -99,11 +103,18 @@ struct ConfigurationSources: Sendable {
   var overrides: [SettingOverride]
   var environment: [String: String]
   var paths: RuntimePaths
+  /// Whether what is changed at run time outlives the supervisor.
+  var keepsChanges: Bool
 
-  func load() throws(ConfigErrors) -> Settings {
+  /// Where that is kept.
+  var changesFile: RuntimeChangesFile? { keepsChanges ? RuntimeChangesFile(stateDirectory: paths.stateDirectory) : nil }
+
+  func load() throws(ConfigErrors) -> Settings { try load(try changesFile?.read() ?? RuntimeChanges()) }
+
+  func load(_ changes: RuntimeChanges) throws(ConfigErrors) -> Settings {
     let (file, isRequired) = paths.chosenFile(option: option, environment: environment)
     return try Settings.load(
-      file: file, required: isRequired, environment: environment, overrides: overrides, paths: paths)
+      file: file, required: isRequired, environment: environment, overrides: overrides, runtime: changes, paths: paths)
   }
 }
 

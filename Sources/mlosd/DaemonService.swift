@@ -3,6 +3,7 @@ import Glibc
 import HTTPAPI
 import LinuxPlatform
 import Logging
+import Model
 import ServiceLifecycle
 import SocketAPI
 import Supervisor
@@ -12,6 +13,8 @@ import Wire
 /// Puts the parts together and runs them until a signal, or until an ephemeral supervisor has nothing left to watch.
 struct DaemonService {
   let settings: Settings
+  /// Of those, what was changed while a supervisor ran.
+  let changes: RuntimeChanges
   let sources: ConfigurationSources
   let isEphemeral: Bool
   let readyDescriptor: Int32?
@@ -19,8 +22,11 @@ struct DaemonService {
   let levels: LogLevels
   let logger: Logger
 
-  init(settings: Settings, sources: ConfigurationSources, isEphemeral: Bool, readyDescriptor: Int32?) throws(StartError) {
+  init(settings: Settings, changes: RuntimeChanges, sources: ConfigurationSources, isEphemeral: Bool, readyDescriptor: Int32?)
+    throws(StartError)
+  {
     self.settings = settings
+    self.changes = changes
     self.sources = sources
     self.isEphemeral = isEphemeral
     self.readyDescriptor = readyDescriptor
@@ -44,15 +50,17 @@ struct DaemonService {
     }
     try claimed { () throws(SocketClaim.Refusal) in try claim.removeStale(settings.controlSocket) }
 
+    let keeper = openJournal()
     let supervisor = Supervisor(
       inspector: ProcFSInspector(), files: CatalogInspector(),
       finder: ProcFSFinder(
         discovery: AgentDiscovery(socket: settings.socket, isDefaultSocket: settings.socket == sources.paths.agentSocket)),
       options: SupervisorOptions(
         processLimit: settings.agentsLimit, eventCapacity: settings.eventsCapacity,
-        observeInterval: Self.observeInterval(settings), isEphemeral: isEphemeral),
+        observeInterval: Self.observeInterval(settings), isEphemeral: isEphemeral, unloading: UnloadingSettings(settings),
+        rules: settings.rules),
       ownPID: getpid(), ticksPerSecond: Double(ProcFS.ticksPerSecond), logger: Logger(label: "supervisor"),
-      heapProfiler: RecorderProfiler(), now: currentMoment)
+      heapProfiler: RecorderProfiler(), meter: MemoryMeter(), recorder: keeper, now: currentMoment)
     let listener: AgentListener
     do {
       listener = try AgentListener(
@@ -64,12 +72,16 @@ struct DaemonService {
     listener.start()
 
     let current = CurrentSettings(settings)
+    let configuration = Configuration(
+      sources: sources, changes: changes, current: current, supervisor: supervisor, recorder: keeper, output: output,
+      levels: levels, logger: logger)
     let control = ControlAPI(
       commands: supervisor,
       facts: ServiceFacts(
         version: Release.version, pid: getpid(), user: geteuid(), agentSocket: settings.socket,
         controlSocket: settings.controlSocket, ticksPerSecond: Double(ProcFS.ticksPerSecond)),
-      bodyLimit: { Int(current.value.httpLimitBody.count) }, config: { ConfigAnswer(current.value) })
+      bodyLimit: { Int(current.value.httpLimitBody.count) }, configuration: configuration,
+      history: keeper, now: { currentMoment().wall })
     let manager = ServiceManager(environment: sources.environment)
     // Signals are trapped before anyone is told that the daemon is ready: untrapped, SIGHUP would end it.
     let reloads = await UnixSignalsSequence(trapping: .sighup)
@@ -80,27 +92,38 @@ struct DaemonService {
       server,
       Regular(supervisor: supervisor, current: current, manager: manager, isEphemeral: isEphemeral),
       Reloader(
-        signals: reloads, sources: sources, current: current, supervisor: supervisor, output: output, levels: levels,
-        manager: manager, logger: logger),
+        signals: reloads, configuration: configuration, manager: manager),
       Releaser(supervisor: supervisor, manager: manager),
     ]
-    var configuration = ServiceGroupConfiguration(
+    var group = ServiceGroupConfiguration(
       services: services.map {
         ServiceGroupConfiguration.ServiceConfiguration(
           service: $0, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup)
       }, gracefulShutdownSignals: [.sigterm, .sigint], logger: lifecycleLogger)
-    configuration.maximumGracefulShutdownDuration = .seconds(5)
+    group.maximumGracefulShutdownDuration = .seconds(5)
     defer {
       listener.stop()
       claim.release(also: [settings.controlSocket])
     }
     do {
-      try await ServiceGroup(configuration: configuration).run()
+      try await ServiceGroup(configuration: group).run()
     } catch is CancellationError {
       logger.notice("ended after waiting 5 s for open requests")
     }
+    keeper?.close(at: currentMoment().wall)
     logger.notice("ended", metadata: ["pid": "\(getpid())"])
     if isEphemeral { EmbeddedLog.remove(besideSocket: settings.socket) }
+  }
+
+  /// A supervisor that ends with its program keeps none, unless it was told where.
+  private func openJournal() -> JournalKeeper? {
+    let path = settings.journalPath
+    guard !path.isEmpty, !isEphemeral || settings.isGiven("journal.path") else { return nil }
+    let logger = Logger(label: "journal")
+    if let problem = JournalKeeper.makeFolder(of: path) {
+      logger.warning("the journal's folder cannot be made", metadata: ["path": "\(path)", "error": "\(problem)"])
+    }
+    return JournalKeeper(path: path, at: currentMoment().wall, logger: logger)
   }
 
   /// Warnings only: below, the library logs whole services, this process's environment included.

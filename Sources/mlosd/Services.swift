@@ -2,6 +2,7 @@ import CLinux
 import Config
 import Glibc
 import Logging
+import Model
 import ServiceLifecycle
 import Supervisor
 import Synchronization
@@ -86,47 +87,16 @@ struct Readiness: Sendable {
 /// SIGHUP: the configuration is read again and the log file opened anew. A bad configuration changes nothing.
 struct Reloader: Service {
   let signals: UnixSignalsSequence
-  let sources: ConfigurationSources
-  let current: CurrentSettings
-  let supervisor: Supervisor
-  let output: LogOutput
-  let levels: LogLevels
+  let configuration: Configuration
   let manager: ServiceManager
-  let logger: Logger
 
   func run() async throws {
     await cancelWhenGracefulShutdown {
       for await _ in signals {
         manager.notify("RELOADING=1\nMONOTONIC_USEC=\(currentMoment().monotonic / 1_000)")
-        await reload()
+        await configuration.reload()
         manager.notify("READY=1")
       }
-    }
-  }
-
-  private func reload() async {
-    let new: Settings
-    do throws(ConfigErrors) {
-      new = try sources.load()
-    } catch {
-      for fault in error.errors {
-        logger.error("configuration refused, the one before stays in force", metadata: ["error": "\(fault)"])
-      }
-      return
-    }
-    do throws(StartError) {
-      try output.reopen(path: new.logFile, format: LogOutput.Format(new.logFormat))
-    } catch {
-      logger.error("log file stays as it was", metadata: ["error": "\(error)"])
-    }
-    levels.current = Logger.Level(new.logLevel)
-    let changes = current.value.changes(to: new)
-    current.value = current.value.reloaded(from: new)
-    await supervisor.reload(observeInterval: DaemonService.observeInterval(new), processLimit: new.agentsLimit)
-    logger.notice("configuration read again", metadata: ["changed": "\(changes.reloadable.joined(separator: " "))"])
-    if !changes.needRestart.isEmpty {
-      logger.warning(
-        "settings that need a restart changed", metadata: ["settings": "\(changes.needRestart.joined(separator: " "))"])
     }
   }
 }

@@ -98,8 +98,15 @@ import Testing
     let nested = ConfigurationFile.read(Array(repeating: UInt8(ascii: "["), count: 100_000), path: "f")
     #expect(nested.errors.map(\.code) == [.syntax])
     #expect(nested.errors.map(\.description) == ["f:1:17: nested deeper than 16 levels"])
-    let filled = load(String(repeating: "log:\n", count: 500)).complaints
-    #expect(filled == ["f:500:5: more than 1000 values"])
+    let filled = load(String(repeating: "log:\n", count: 10_000)).complaints
+    #expect(filled == ["f:10000:5: more than 20000 values"])
+  }
+
+  @Test("of more mistakes than anyone reads the first hundred are shown, and that there are more") func many() {
+    let complaints = load((0..<150).map { "x\($0): 1\n" }.joined()).complaints
+    #expect(complaints.count == 100)
+    #expect(complaints.first == "f:1:1: unknown key 'x0'")
+    #expect(complaints.last == "f:100:1: more mistakes than are shown; the first of them: unknown key 'x99'")
   }
 
   @Test("a document that would expand without end is refused before it does") func bomb() {

@@ -40,6 +40,17 @@ import Testing
 
 extension RuntimePathsTests {
   @Test(
+    "where what outlives a restart is",
+    arguments: [
+      (0, ["HOME": "/root"], "/var/lib/mlos"), (0, ["STATE_DIRECTORY": "/s/a:/s/b"], "/s/a"),
+      (1, ["HOME": "/h"], "/h/.local/state/mlos"), (1, ["HOME": "/h", "XDG_STATE_HOME": "/x"], "/x/mlos"),
+      (1, [:], "/tmp/mlos-1"), (1, ["STATE_DIRECTORY": "/s", "HOME": "/h"], "/s"),
+    ] as [(UInt32, [String: String], String)])
+  func states(user: UInt32, environment: [String: String], expected: String) {
+    #expect(RuntimePaths(user: user, environment: environment) { _ in false }.stateDirectory == expected)
+  }
+
+  @Test(
     "a relative file is named as one finds it from anywhere",
     arguments: [
       ("c/m.yaml", "/w", "/w/c/m.yaml"), ("./m.yaml", "/w", "/w/m.yaml"), ("../m.yaml", "/w", "/w/../m.yaml"),
@@ -59,7 +70,13 @@ extension RuntimePathsTests {
   @Test("the reference page holds the table of settings as declared") func page() throws {
     let page = try String(contentsOf: Self.root.appending(path: "docs/reference/configuration.md"), encoding: .utf8)
     for line in SettingsReference.table() { #expect(page.contains(line), "missing: \(line)") }
+    for line in SettingsReference.namedTable() { #expect(page.contains(line), "missing: \(line)") }
     for line in SettingsReference.variables() { #expect(page.contains(line), "missing: \(line)") }
+  }
+
+  @Test("the page about rules holds the table of metrics as declared") func metrics() throws {
+    let page = try String(contentsOf: Self.root.appending(path: "docs/writing-a-rule.md"), encoding: .utf8)
+    for line in SettingsReference.metricsTable() { #expect(page.contains(line), "missing: \(line)") }
   }
 
   @Test("the packaged file shows every setting at its default, commented out, and is read without a complaint") func file() throws

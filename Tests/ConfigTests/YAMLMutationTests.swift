@@ -19,6 +19,8 @@ import Testing
     "log:\n  level: debug\n  format: 'json'\nagents: {limit: 5}\ncheck.interval: 1.5s # often\n",
     "a: [1, \"x\\u00e9\", 'it''s', {b: c}]\nd: |+\n  text\n\n  more\ne: >-\n folded\n text\n? complex\n: value\n",
     "%YAML 1.1\n%TAG !e! tag:example.org,2000:\n--- &anchor !e!map\nk: &x !!str v\nl: *x\n...\n",
+    "rules:\n- name: a\n  when: memory.level > 60% and (package.\"x.y\".idle > 2m or swap.used < 1)\n  for: 3s\n  then: "
+      + "[{unload: [torch, 'b']}, collect, {log: \"x\\n\"}]\n- {name: b, when: \"swap.used > \\\n  1\", then: {strategy: night}}\n",
     "\u{FEFF}- é\r\n- 😀\t\u{85}- \u{2028}\n-\n  - - {}\n    - []\n",
   ].map { Array($0.utf8) }
 
@@ -73,7 +75,10 @@ import Testing
         found = [error.place]
         #expect(!error.message.isEmpty)
       }
-      found += ConfigurationFile.read(bytes, path: "f").errors.map { YAMLPlace(line: $0.line ?? 0, column: $0.column ?? 0) }
+      let reading = ConfigurationFile.read(bytes, path: "f")
+      found += reading.errors.map { YAMLPlace(line: $0.line ?? 0, column: $0.column ?? 0) }
+      let rules = reading.rules.map(\.rule)
+      #expect((try? RuleFile.read(Array(RuleFile.text(rules).utf8), path: "again")) == rules, "\(bytes)")
       #expect(found.allSatisfy { lines.contains($0.line) && lines.contains($0.column) }, "\(bytes)")
     }
     // Both ways are gone often, or the texts are no test.

@@ -144,14 +144,16 @@ struct Stage {
   init(
     files: FakeFiles = FakeFiles(), finder: FakeFinder = FakeFinder(), processLimit: Int = 100, eventCapacity: Int = 100,
     observeInterval: Double? = 60,
-    isEphemeral: Bool = false
+    isEphemeral: Bool = false, meter: (any MemoryMetering)? = nil, history: (any HistoryRecording)? = nil
   ) {
     let clock = clock
     supervisor = Supervisor(
       inspector: proc, files: files, finder: finder,
       options: SupervisorOptions(
         processLimit: processLimit, eventCapacity: eventCapacity, observeInterval: observeInterval, isEphemeral: isEphemeral),
-      ownPID: 1, ticksPerSecond: 100, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, now: { clock.now })
+      ownPID: 1, ticksPerSecond: 100, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, meter: meter,
+      recorder: history,
+      now: { clock.now })
   }
 
   func attach(_ pid: Int32, session: UInt64, segment: FakeSegment = FakeSegment()) -> String? {

@@ -19,6 +19,13 @@ import Wire
     try check(samples.config, "config", known)
     try check(samples.heap, "heap", known)
     try check(samples.heapProgress, "heap-progress", known)
+    try check(samples.plan, "plan", known)
+    try check(samples.decisions, "decisions", known)
+    try check(samples.changes, "changes", known)
+    try check(samples.history, "history", known)
+    try check(samples.metrics, "metrics", known)
+    try check(samples.totals, "totals", known)
+    try check(samples.export, "export", known)
     try check(samples.error, "error", known)
   }
 

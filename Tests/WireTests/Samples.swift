@@ -5,7 +5,7 @@ import Wire
 struct Samples {
   var known: Bool
 
-  private func maybe<Value>(_ value: Value) -> Known<Value> { Known(known ? value : nil) }
+  func maybe<Value>(_ value: Value) -> Known<Value> { Known(known ? value : nil) }
 
   var memory: MemoryRow {
     var usage = MemoryUsage()
@@ -27,7 +27,11 @@ struct Samples {
       version: "0.1.0", pid: 100, user: 0, startedAt: 1_800_000_000.25, uptimeSeconds: 12.5,
       agentSocket: "/run/mlos/agent.sock", controlSocket: "/run/mlos/control.sock", isEphemeral: true, agents: 2, adopted: 1,
       modules: 310, residentBytes: maybe(1 << 30), liveHeapBytes: maybe(1 << 20), ownResidentBytes: maybe(1 << 24),
-      ownProcessorSeconds: maybe(0.125), counters: counters)
+      ownProcessorSeconds: maybe(0.125), counters: counters,
+      journal: maybe(
+        JournalStatus(
+          path: "/var/lib/mlos/journal.db", condition: "waiting", problem: maybe("no room"), bytes: maybe(40_960), queuedRows: 2,
+          lostRows: 1)))
   }
 
   var process: ProcessRow {

@@ -36,9 +36,9 @@ NOBODY: dict = {"user": 65534, "group": 65534, "extra_groups": []}
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """The environment without anything of MLOS's that the test did not put there."""
+    """The environment without anything of MLOS's that the test did not put there; no journal in the state folder of the user."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("MLOS_") and k != "LD_PRELOAD"}
-    return kept | extra
+    return kept | {"MLOS_JOURNAL_PATH": ""} | extra
 
 
 def run(command: list, limit: float = LIMIT_S, **options) -> subprocess.CompletedProcess:
@@ -58,7 +58,7 @@ class Supervisor:
         self.socket = str(folder / "agent.sock")
         self.control = str(folder / "control.sock")
         self.arguments = arguments
-        self.variables = variables
+        self.variables = {"STATE_DIRECTORY": str(folder), "MLOS_JOURNAL_PATH": str(folder / "journal.db")} | variables
         self.log = folder.parent / f"{folder.name}.log" if not folder.exists() else folder / "mlosd.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.start()

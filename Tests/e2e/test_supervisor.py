@@ -17,7 +17,7 @@ class Life(Case):
     def test_clean_end_leaves_no_socket(self) -> None:
         watch = self.supervisor()
         self.assertEqual(watch.stop(), 0)
-        self.assertEqual([n for n in os.listdir(self.folder) if n != "mlosd.log"], [])
+        self.assertEqual([n for n in os.listdir(self.folder) if n not in ("mlosd.log", "journal.db")], [])
 
     def test_second_supervisor_is_refused_and_names_the_first(self) -> None:
         watch = self.supervisor()
@@ -122,7 +122,7 @@ class Life(Case):
     def test_running_out_of_descriptors_neither_spins_nor_floods_the_log(self) -> None:
         watch = self.supervisor()
         hard = resource.prlimit(watch.pid, resource.RLIMIT_NOFILE)[1]
-        resource.prlimit(watch.pid, resource.RLIMIT_NOFILE, (24, hard))
+        resource.prlimit(watch.pid, resource.RLIMIT_NOFILE, (30, hard))
 
         def ticks() -> int:
             return sum(int(n) for n in Path(f"/proc/{watch.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13])

@@ -191,7 +191,7 @@ def supervisor(binaries: Path, directory: Path) -> Iterator[tuple[Path, int]]:
     with log_of(directory, "mlosd").open("wb") as log:
         process = subprocess.Popen(
             [binaries / "mlosd", "--socket", socket, "--ready-fd", str(writing)],
-            env=environment(directory), pass_fds=[writing], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            env=environment(directory) | {"MLOS_JOURNAL_PATH": str(directory / "journal.db")}, pass_fds=[writing], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     os.close(writing)
     try:
         try:

@@ -1,4 +1,4 @@
-/// `GET /api/v1/config`
+/// `GET /api/v1/config`; `PUT` and `DELETE /api/v1/config/KEY` answer with the one setting.
 public struct ConfigAnswer: Codable, Sendable, Hashable {
   public static let schema = "mlos.config/1"
   public var schema = ConfigAnswer.schema
@@ -10,6 +10,13 @@ public struct ConfigAnswer: Codable, Sendable, Hashable {
     self.settings = settings
   }
 }
+/// `PUT /api/v1/config/KEY`
+public struct SettingRequest: Codable, Sendable, Hashable {
+  /// As the file would have it.
+  public var value: String
+  public init(value: String) { self.value = value }
+}
+
 public struct SettingRow: Codable, Sendable, Hashable {
   /// Dotted, e.g. `log.level`.
   public var key: String

@@ -20,6 +20,8 @@ public struct StatusAnswer: Codable, Sendable, Hashable {
   public var ownResidentBytes: Known<UInt64>
   public var ownProcessorSeconds: Known<Double>
   public var counters: Counters
+  /// Null when none is kept.
+  public var journal: Known<JournalStatus>
 
   /// Things refused or dropped since the start; each 0 is a count.
   public struct Counters: Codable, Sendable, Hashable {
@@ -41,7 +43,8 @@ public struct StatusAnswer: Codable, Sendable, Hashable {
   public init(
     version: String, pid: Int32, user: UInt32, startedAt: Double, uptimeSeconds: Double, agentSocket: String,
     controlSocket: String, isEphemeral: Bool, agents: Int, adopted: Int, modules: Int, residentBytes: Known<UInt64>,
-    liveHeapBytes: Known<UInt64>, ownResidentBytes: Known<UInt64>, ownProcessorSeconds: Known<Double>, counters: Counters
+    liveHeapBytes: Known<UInt64>, ownResidentBytes: Known<UInt64>, ownProcessorSeconds: Known<Double>, counters: Counters,
+    journal: Known<JournalStatus>
   ) {
     self.version = version
     self.pid = pid
@@ -59,5 +62,6 @@ public struct StatusAnswer: Codable, Sendable, Hashable {
     self.ownResidentBytes = ownResidentBytes
     self.ownProcessorSeconds = ownProcessorSeconds
     self.counters = counters
+    self.journal = journal
   }
 }

@@ -14,6 +14,7 @@ struct StatusView {
       ("watches", "\(Phrases.count(answer.agents, "agent", "agents")), \(answer.adopted) adopted"),
       ("modules", "\(answer.modules)"), ("resident", Phrases.bytes(answer.residentBytes)),
       ("live heap", Phrases.bytes(answer.liveHeapBytes)),
+      ("journal", journal),
       ("own use", "\(Phrases.bytes(answer.ownResidentBytes)) resident, \(processorTime) of processor time"),
     ]
     let width = facts.reduce(0) { max($0, $1.0.count) }
@@ -28,6 +29,16 @@ struct StatusView {
       return ["\(heading)\(whole[0].dropFirst(name.count))"] + whole.dropFirst()
     }
     return lines + troubles.flatMap { terminal.footnote("\($0.count) \($0.words)", .warning) }
+  }
+
+  private var journal: String {
+    guard let journal = answer.journal.value else { return "none" }
+    var words = "\(journal.path), "
+    switch journal.condition {
+    case "writing": words += Phrases.bytes(journal.bytes)
+    case let condition: words += "\(condition): \(journal.problem.value ?? "-"); \(journal.queuedRows) rows wait"
+    }
+    return words + (journal.lostRows > 0 ? "; \(Phrases.count(Int(clamping: journal.lostRows), "row", "rows")) lost" : "")
   }
 
   /// What was refused or dropped; nothing when all is well.

@@ -63,6 +63,11 @@ private let targets: [String: @Sendable ([UInt8]) -> Void] = [
   "yaml": { input in
     let reading = ConfigurationFile.read(input, path: "/etc/mlos/mlos.yaml")
     for error in reading.errors { consume("\(error)".utf8.count) }
+    // A rule that was read is written so that it reads back; few of them, for written out they take more values.
+    let rules = reading.rules.prefix(100).map(\.rule)
+    let again = try? RuleFile.read(Array(RuleFile.text(rules).utf8), path: "again")
+    precondition(again == rules, "a rule changed on its way")
+    _ = try? RuntimeChangesFile.decode(input, path: "/var/lib/mlos/settings.json")
   },
   "json": { AnswerStage.read($0) },
   "printable": { consume(shown($0).utf8.count) },

@@ -1,6 +1,6 @@
 /// The name among `candidates` that was probably meant, nil when none is near. Case, dots, dashes and underscores do not
 /// count; ties go to the first in alphabetical order.
-func nearestName(to name: String, among candidates: some Sequence<String>) -> String? {
+public func nearestName(to name: String, among candidates: some Sequence<String>) -> String? {
   let wanted = folded(name)
   // Longer input is no slip of the finger, and the distance is quadratic.
   guard !wanted.isEmpty, wanted.count <= 64 else { return nil }
@@ -18,7 +18,7 @@ func nearestName(to name: String, among candidates: some Sequence<String>) -> St
 private func folded(_ name: String) -> [Character] { name.lowercased().filter { !".-_".contains($0) } }
 
 /// Insertions, deletions, replacements and swaps of neighbours (Damerau-Levenshtein, optimal string alignment).
-func editDistance(_ left: [Character], _ right: [Character]) -> Int {
+public func editDistance(_ left: [Character], _ right: [Character]) -> Int {
   guard !left.isEmpty, !right.isEmpty else { return max(left.count, right.count) }
   var beforeLast: [Int] = []
   var last = Array(0...right.count)

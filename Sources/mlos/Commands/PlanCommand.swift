@@ -1,0 +1,73 @@
+import ArgumentParser
+import Client
+import Wire
+
+struct PlanCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "plan", abstract: "Show what would be unloaded now, in which order and why. Touches nothing.",
+    discussion: """
+      Example, with everything that stays and the reason for each:
+        mlos plan --all
+      """)
+
+  @Flag(help: "List what stays, too.") var all = false
+  @OptionGroup var connection: ConnectionOptions
+  @OptionGroup var output: OutputOptions
+
+  func run() async throws {
+    let client = try connection.client()
+    try await output.show({ () async throws(ClientError) in try await client.plan() }) {
+      PlanView(answer: $0, showsAll: all).lines(output.terminal)
+    }
+  }
+}
+
+struct WhyCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "why", abstract: "Say what is decided about a package, from which numbers, and what would change it.",
+    discussion: """
+      Example:
+        mlos why numpy
+      """)
+
+  @Argument(help: "Name of a package, as mlos packages lists it.") var name: String
+  @Option(help: "In one process only.", completion: ProcessArgument.completion) var pid: ProcessArgument?
+  @Flag(help: "Every process, not the first five only.") var all = false
+  @OptionGroup var connection: ConnectionOptions
+  @OptionGroup var output: OutputOptions
+
+  func run() async throws {
+    let client = try connection.client()
+    guard !name.isEmpty else { throw Failure(status: .usage, message: "the name is empty") }
+    Output.prepare()
+    do throws(ClientError) {
+      let terminal = output.terminal
+      let answer: ControlClient.Answer<PlanAnswer>
+      do throws(ClientError) {
+        answer = try await client.plan(name: name)
+      } catch .answered(404, let refusal) {
+        // Not in memory now: what was decided about it before may say why.
+        let decided = output.json ? [] : try await decisions(client)
+        guard !decided.isEmpty else { throw .answered(status: 404, refusal) }
+        Output.print(terminal.wrapped("\(name) is not in memory now", indent: 2) + WhyView.lines(decided, terminal))
+        return
+      }
+      let decided = output.json ? [] : try await decisions(client)
+      Output.print(
+        output.json
+          ? [JSONText.indented(answer.json)]
+          : WhyView(answer: answer.body, pid: pid?.pid, showsAll: all).lines(terminal) + WhyView.lines(decided, terminal))
+    } catch {
+      throw Failure(error)
+    }
+  }
+
+  /// The last ones of the journal; none where none is kept.
+  private func decisions(_ client: ControlClient) async throws(ClientError) -> [DecisionRow] {
+    do throws(ClientError) {
+      return try await client.decisions(of: name, pid: pid?.pid, limit: WhyView.shown)
+    } catch .answered(409, _) {
+      return []
+    }
+  }
+}

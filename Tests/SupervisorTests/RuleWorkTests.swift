@@ -1,0 +1,86 @@
+import Model
+import Testing
+
+@testable import Supervisor
+
+@Suite struct RuleWorkTests {
+  let meter = FakeMeter()
+  let history = FakeHistory()
+  let stage: Stage
+
+  init() {
+    stage = Stage(meter: meter, history: history)
+    stage.proc.add(10)
+    var big = mapping(0x1000, 8 << 20, .file(file("/lib/big/libbig.so", inode: 5)), resident: 8 << 20, [.read, .execute])
+    big.usage.privateClean = .mebibytes(8)
+    big.usage.referenced = .mebibytes(1)
+    stage.proc.state.withLock { $0.mappings[10] = [big] }
+  }
+
+  private func use(_ rules: [Rule]) async {
+    await stage.supervisor.reload(observeInterval: 60, processLimit: 100, unloading: UnloadingSettings(), rules: rules)
+  }
+
+  private func rule(_ name: String, _ metric: RuleMetric, above value: Double, _ actions: RuleAction..., hold: Double = 0) -> Rule
+  {
+    Rule(name: name, condition: .comparison(RuleComparison(metric, .above, value)), holdSeconds: hold, actions: actions)
+  }
+
+  private func run(seconds: Double) async {
+    stage.proc.state.withLock { $0.facts[10]?.processorTicks += 50 }
+    stage.clock.advance(seconds: seconds)
+    await stage.supervisor.tick()
+  }
+
+  @Test func aRuleUnloadsBetweenTwoRegularLooks() async {
+    _ = stage.attach(10, session: 1)
+    await run(seconds: 60)
+    await run(seconds: 60)
+    meter.set(0.65)
+    await use([rule("full", .machine(.memoryLevel), above: 0.6, .unload("big"))])
+    await run(seconds: 1)
+    #expect(history.decisions.map(\.reason) == ["rule"])
+    #expect(history.decisions.map(\.rule) == ["full"])
+    // It stands, and is not recorded at every look.
+    for _ in 0..<5 { await run(seconds: 1) }
+    #expect(history.decisions.count == 1)
+  }
+
+  @Test func aRuleDeniesAndNothingOverrulesIt() async {
+    _ = stage.attach(10, session: 1)
+    await use([rule("keep", .package("big", .loaded), above: 0, .deny("big"))])
+    await run(seconds: 60)
+    await run(seconds: 60)
+    meter.set(0.99)
+    await run(seconds: 60)
+    #expect(history.decisions.isEmpty)
+    #expect(await stage.supervisor.plan(name: "big").rows.first?.judgement.verdict == .keep(.userPreference))
+    // It lasts until the configuration is read again.
+    await use([])
+    #expect(await stage.supervisor.plan(name: "big").rows.first?.judgement.verdict != .keep(.userPreference))
+  }
+
+  @Test func figuresOfProcessesAreMeasuredWhenAskedFor() async {
+    _ = stage.attach(10, session: 1, segment: FakeSegment(live: 5 << 20))
+    await use([
+      rule("heap", .process("server", .heap), above: Double(4 << 20), .setStrategy("aggressive", of: nil)),
+      rule("busy", .process("server", .cpu), above: 0.4, .useProfile(.training)),
+      rule("others", .process("nobody", .heap), above: 0, .deny("big")),
+    ])
+    await run(seconds: 1)
+    #expect(await stage.supervisor.plan(name: nil).settings.strategy == "aggressive")
+    // 50 ticks of a hundred in a second: half a processor.
+    await run(seconds: 1)
+    let settings = await stage.supervisor.plan(name: nil).settings
+    #expect(settings.memoryPressureThreshold == TaskProfile.training.applied(to: UnloadingSettings()).memoryPressureThreshold)
+    #expect(settings.preferences.isEmpty)
+  }
+
+  @Test func rulesRunAtMostOnceASecond() async {
+    _ = stage.attach(10, session: 1)
+    meter.set(0.9)
+    await use([rule("log", .machine(.memoryLevel), above: 0.6, .unload("big"), hold: 5)])
+    for _ in 0..<49 { await run(seconds: 0.1) }
+    #expect(!history.decisions.contains { $0.reason == "rule" })
+  }
+}
