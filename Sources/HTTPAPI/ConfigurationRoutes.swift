@@ -37,16 +37,7 @@ extension APIError {
   }
 }
 
-/// A request, and the connection it came over.
-struct ControlContext: RequestContext {
-  var coreContext: CoreRequestContextStorage
-  private let channel: any Channel
-
-  init(source: ApplicationRequestContextSource) {
-    coreContext = .init(source: source)
-    channel = source.channel
-  }
-
+extension ControlContext {
   /// Who is at the other end, as the kernel tells.
   func requester() async -> Requester {
     // SO_PEERCRED of socket(7).

@@ -147,6 +147,13 @@ def a_sample_carries_the_registers_and_the_stack_of_its_moment():
         equal(places, sorted(places), f"return addresses {addresses} in the copy")
         high = [int(row[0].split("-")[1], 16) for row in maps if row[-1] == "[stack]"][0]
         equal(len(sample["stack"]), min(32768, high - sample["sp"]), "the copy ends with the stack or its limit")
+        # What lies above the frames hardly changes: the copy begins where it says.
+        with open(f"/proc/{program.pid}/mem", "rb", buffering=0) as memory:
+            memory.seek(sample["sp"])
+            now = memory.read(len(words) * 8)
+        then = [(word, old) for word, old in zip(words, struct.unpack(f"={len(now) // 8}Q", now))][places[-1] + 1:]
+        told = [word == old for word, old in then if word or old]
+        check(len(told) > 20 and sum(told) > 0.9 * len(told), f"{sum(told)} of {len(told)} words above the frames are at their place")
         program.stop()
 
 
