@@ -175,7 +175,8 @@ import Wire
     arguments: [
       (.notReachable(socket: "s", reason: .noSocket), 3), (.notReachable(socket: "s", reason: .refused), 3),
       (.notReachable(socket: "s", reason: .permission), 4), (.untrusted(socket: "s", owner: 1), 4),
-      (.timeout(socket: "s", after: .seconds(1)), 3), (.interrupted(socket: "s"), 3), (.protocolError("x"), 5), (.tooLarge(limit: 1), 5),
+      (.timeout(socket: "s", after: .seconds(1)), 3), (.interrupted(socket: "s"), 3), (.protocolError("x"), 5),
+      (.tooLarge(limit: 1), 5),
       (.answered(status: 404, ErrorAnswer(code: "not_found", message: "m")), 1),
       (.answered(status: 403, ErrorAnswer(code: "not_permitted", message: "m")), 4),
       (.answered(status: 400, ErrorAnswer(code: "invalid_request", message: "m")), 64),
