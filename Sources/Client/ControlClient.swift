@@ -155,6 +155,7 @@ public actor ControlClient {
     case is AnswerOverdue: .timeout(socket: socketPath, after: limit)
     case ChannelError.connectTimeout: .timeout(socket: socketPath, after: timeout)
     case is ConnectionEnded: .interrupted(socket: socketPath)
+    case let error as HTTPParserError where error == .invalidEOFState: .interrupted(socket: socketPath)
     case let error as NIOHTTPObjectAggregatorError where error == .frameTooLong: .tooLarge(limit: answerLimit)
     case let error as HTTPParserError: .protocolError("no HTTP: \(error)")
     case let error as IOError: .notReachable(socket: socketPath, reason: SocketCheck.reason(errno: error.errnoCode))

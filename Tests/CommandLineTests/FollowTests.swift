@@ -67,8 +67,8 @@ import Wire
     try await server.stop()
   }
 
-  @Test("a supervisor that breaks off ends it with 5") func supervisorGone() async throws {
+  @Test("a supervisor that breaks off ends it with 3") func supervisorGone() async throws {
     let (outcome, _) = try await follow([try Self.events(nil, next: 0), .last(""), .last("")], "--follow") { _, _ in }
-    #expect(outcome.status == 5)
+    #expect(outcome.status == 3)
   }
 }

@@ -34,7 +34,7 @@ class Known:
     def churn(self) -> None:
         with contextlib.suppress(OSError, ValueError):
             while True:
-                if self.ending.is_set() or not self.say("threads 1 2000 16"):
+                if self.ending.is_set() or not self.say("threads 1 256 16"):
                     return
 
     def say(self, text: str) -> str:
