@@ -166,6 +166,7 @@ bool mlos_control_start(void);
 void mlos_control_stop(void); /* waits for its end, at most 100 ms */
 void mlos_control_request_stop(void);
 void mlos_control_kick(void);
+void mlos_control_wake(void); /* from its sleep, without a look at the libraries */
 void mlos_control_after_fork(void);
 
 /* hooks_fork.c */

@@ -3,8 +3,10 @@
  * AgentCore; this file gives it its effects.
  */
 #include "agent.h"
+#include "deferred.h"
 #include "forks.h"
 #include "heap.h"
+#include "reclaim.h"
 #include "sys.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -58,6 +60,10 @@ void mlos_control_kick(void) {
   mlos_due_at(0);
 }
 
+void mlos_control_wake(void) {
+  wake();
+}
+
 void mlos_control_request_stop(void) {
   if (!mlos_control_running())
     return;
@@ -83,6 +89,8 @@ static uint32_t bits_after(const struct pollfd polled[2], long count) {
     activity_seen = now;
     bits |= MLOS_WAKE_KICK;
   }
+  if (mlos_deferred_is_due())
+    bits |= MLOS_WAKE_ANSWER;
   if (atomic_load(&stop_requested))
     bits |= MLOS_WAKE_STOP;
   return bits;
@@ -95,7 +103,7 @@ static uint32_t wait_for(int32_t timeout_ms) {
     return MLOS_WAKE_STOP;
   atomic_store(&asleep, timeout_ms < 0);
   uint32_t before = bits_after(polled, 0);
-  if (before & (MLOS_WAKE_STOP | MLOS_WAKE_KICK)) {
+  if (before & (MLOS_WAKE_STOP | MLOS_WAKE_KICK | MLOS_WAKE_ANSWER)) {
     atomic_store(&asleep, false);
     return before;
   }
@@ -128,7 +136,9 @@ static const struct mlos_control_ops operations = {.now_ms = mlos_now_ms,
                                                    .now_ns = mlos_now_ns,
                                                    .refresh = refresh,
                                                    .is_connected = is_connected,
-                                                   .heap = mlos_heap_command};
+                                                   .heap = mlos_heap_command,
+                                                   .reclaim = mlos_reclaim_command,
+                                                   .finish_answers = mlos_deferred_finish};
 
 static void *run(void *unused) {
   mlos_thread.inside = 1;

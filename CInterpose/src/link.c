@@ -4,9 +4,11 @@
  * cannot be sent now is dropped.
  */
 #include "agent.h"
+#include "deferred.h"
 #include "forks.h"
 #include "heap.h"
 #include "mlos_agent.h"
+#include "reclaim.h"
 #include "sys.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -206,6 +208,7 @@ static void close_passed(void) {
 void mlos_link_disconnect(void) {
   atomic_store(&up, false);
   mlos_heap_end(MLOS_HEAP_END_DISCONNECTED);
+  mlos_deferred_forget();
   close_passed();
   mlos_descriptor_close(&socket_descriptor);
   pause_ms = mlos_core_next_pause_ms(0);
@@ -216,6 +219,7 @@ void mlos_link_disconnect(void) {
 static void lose_descriptor(void) {
   atomic_store(&up, false);
   mlos_heap_end(MLOS_HEAP_END_DISCONNECTED);
+  mlos_deferred_forget();
   socket_descriptor.number = -1;
   taken_away++;
   if (!mlos_descriptor_is_ours(&mlos_memfd))
@@ -299,9 +303,10 @@ static void answer(const struct mlos_command *command) {
   } else if (command->code == MLOS_COMMAND_HEAP_START || command->code == MLOS_COMMAND_HEAP_STOP) {
     status = mlos_heap_command(command, &value);
   } else if (command->code != MLOS_COMMAND_PING) {
-    status = MLOS_RESULT_UNSUPPORTED;
+    status = mlos_reclaim_command(command, &value);
   }
-  mlos_link_reply(command, status, value, mlos_now_ns() - start);
+  if (status != MLOS_ANSWERED_LATER)
+    mlos_link_reply(command, status, value, mlos_now_ns() - start);
 }
 
 /* What the control thread's loop does with the socket, for a process without one. At most 8 packets a call. */
@@ -323,6 +328,8 @@ void mlos_link_service(uint64_t now_ms) {
     if (received == MLOS_RECEIVED_NOTHING || !mlos_link_is_up())
       break;
   }
+  if (mlos_link_is_up())
+    mlos_deferred_finish(now_ms);
   atomic_flag_clear(&busy);
 }
 

@@ -3,9 +3,11 @@
  */
 #include "agent.h"
 #include "counters.h"
+#include "deferred.h"
 #include "forks.h"
 #include "heap.h"
 #include "mlos_agent.h"
+#include "reclaim.h"
 #include "sys.h"
 #include <errno.h>
 #include <gnu/libc-version.h>
@@ -152,6 +154,8 @@ bool mlos_ready(void) {
     mlos_thread.deferred = mlos_thread.overflowed = mlos_thread.inside = 0;
     check_tid_offset();
     mlos_requests_after_fork();
+    mlos_deferred_forget();
+    mlos_python_after_fork();
     mlos_link_after_fork();
     mlos_control_after_fork();
     mlos_agent.start_ms = mlos_coarse_ms();

@@ -13,11 +13,15 @@ public func runControlLoop(_ operations: UnsafePointer<mlos_control_ops>) {
       let bits = ops.wait(timeout(milliseconds))
       machine.woke(
         kicked: bits & UInt32(MLOS_WAKE_KICK.rawValue) != 0, socket: bits & UInt32(MLOS_WAKE_SOCKET.rawValue) != 0,
-        stop: bits & UInt32(MLOS_WAKE_STOP.rawValue) != 0, at: ops.now_ms())
+        stop: bits & UInt32(MLOS_WAKE_STOP.rawValue) != 0, answer: bits & UInt32(MLOS_WAKE_ANSWER.rawValue) != 0,
+        at: ops.now_ms())
     case .connect:
       machine.connectEnded(connectOutcome(ops.connect()), at: ops.now_ms())
     case .receive:
       machine.received(receiveOne(ops), at: ops.now_ms())
+    case .finishAnswers:
+      let next = ops.finish_answers(ops.now_ms())
+      machine.answersFinished(next: next == 0 ? nil : next)
     case .refreshModules:
       _ = ops.refresh()
       machine.refreshed(at: ops.now_ms())
@@ -52,8 +56,7 @@ private func receiveOne(_ ops: mlos_control_ops) -> ControlMachine.Received {
   case MLOS_RECEIVED_WELCOME.rawValue:
     return .welcome
   case MLOS_RECEIVED_COMMAND.rawValue:
-    answer(&command, ops)
-    return .command
+    return answer(&command, ops) ? .command : .deferred
   case MLOS_RECEIVED_REJECT.rawValue:
     ops.disconnect()
     return .reject
@@ -67,7 +70,8 @@ private func receiveOne(_ ops: mlos_control_ops) -> ControlMachine.Received {
   }
 }
 
-private func answer(_ command: inout mlos_command, _ ops: mlos_control_ops) {
+/// False: the answer comes later.
+private func answer(_ command: inout mlos_command, _ ops: mlos_control_ops) -> Bool {
   let start = ops.now_ns()
   var status = UInt32(MLOS_RESULT_OK.rawValue)
   var value: Int64 = 0
@@ -80,7 +84,9 @@ private func answer(_ command: inout mlos_command, _ ops: mlos_control_ops) {
   case MLOS_COMMAND_HEAP_START.rawValue, MLOS_COMMAND_HEAP_STOP.rawValue:
     status = ops.heap(&command, &value)
   default:
-    status = MLOS_RESULT_UNSUPPORTED.rawValue
+    status = ops.reclaim(&command, &value)
   }
+  guard status != MLOS_ANSWERED_LATER else { return false }
   ops.reply(&command, status, value, ops.now_ns() - start)
+  return true
 }

@@ -24,6 +24,8 @@ public struct ControlMachine: Equatable, Sendable {
     case connect
     case receive
     case refreshModules
+    /// Send the deferred answers that are there, and refuse those that are late.
+    case finishAnswers
     /// Sleep this long at most; nil = until something happens.
     case wait(milliseconds: UInt64?)
     case stop
@@ -37,6 +39,8 @@ public struct ControlMachine: Equatable, Sendable {
   /// What one read of the socket gave.
   public enum Received: Equatable, Sendable {
     case nothing, welcome, reject, command, closed, lost
+    /// A command whose answer comes later.
+    case deferred
   }
 
   /// The first looks after a dlopen: most libraries are mapped within 5 ms.
@@ -54,6 +58,8 @@ public struct ControlMachine: Equatable, Sendable {
   public private(set) var watch: Watch = .idle
   /// The pauses between attempts.
   public private(set) var backOff = BackOff()
+  /// When deferred answers must be looked at; nil while none waits.
+  public private(set) var answersAt: UInt64?
   private var readable = false
   private var stopping = false
 
@@ -67,6 +73,7 @@ public struct ControlMachine: Equatable, Sendable {
   public func next(at now: UInt64) -> Action {
     if stopping { return .stop }
     if readable && link == .up { return .receive }
+    if let answersAt, answersAt <= now { return .finishAnswers }
     if case .down(let retryAt) = link, retryAt <= now { return .connect }
     if case .looking(_, let nextAt, _) = watch, nextAt <= now { return .refreshModules }
     return .wait(milliseconds: pause(at: now))
@@ -76,12 +83,14 @@ public struct ControlMachine: Equatable, Sendable {
     var until: UInt64?
     if case .down(let retryAt) = link { until = retryAt }
     if case .looking(_, let nextAt, _) = watch { until = until.map { $0 < nextAt ? $0 : nextAt } ?? nextAt }
+    if let answersAt { until = until.map { $0 < answersAt ? $0 : answersAt } ?? answersAt }
     return until.map { $0 > now ? $0 - now : 0 }
   }
 
   /// The sleep ended.
-  public mutating func woke(kicked: Bool, socket: Bool, stop: Bool, at now: UInt64) {
+  public mutating func woke(kicked: Bool, socket: Bool, stop: Bool, answer: Bool = false, at now: UInt64) {
     if stop { stopping = true }
+    if answer { answersAt = now }
     if socket { readable = true }
     if kicked {
       watch = .looking(
@@ -110,6 +119,9 @@ public struct ControlMachine: Equatable, Sendable {
       readable = false
     case .welcome, .command:
       readable = true
+    case .deferred:
+      readable = true
+      answersAt = now
     case .reject:
       link = .down(retryAt: now + Self.rejectMilliseconds)
     case .closed:
@@ -117,6 +129,13 @@ public struct ControlMachine: Equatable, Sendable {
     case .lost:
       link = .down(retryAt: now + Self.lostMilliseconds)
     }
+  }
+
+  /// Answers were sent.
+  ///
+  /// - Parameter next: The earliest time at which one that still waits is too late; nil when none waits.
+  public mutating func answersFinished(next: UInt64?) {
+    answersAt = next
   }
 
   /// The table was brought up to date; looks follow at doubled distances until the dlopen must be over.

@@ -8,6 +8,9 @@ private struct Script {
   var commands: [UInt32] = []
   var results: [(code: UInt32, status: UInt32, value: Int64)] = []
   var disconnects = 0
+  /// Commands whose answer was put off, and how often the loop came to send it.
+  var deferred: [UInt32] = []
+  var finishes = 0
 }
 nonisolated(unsafe) private var script = Script()
 
@@ -33,6 +36,21 @@ struct ControlLoopTests {
         value.pointee = 6
         return command.pointee.code == MLOS_COMMAND_HEAP_START.rawValue
           ? MLOS_RESULT_FAILED.rawValue : MLOS_RESULT_OK.rawValue
+      },
+      reclaim: { command, value in
+        switch command.pointee.code {
+        case MLOS_COMMAND_TRIM.rawValue:
+          value.pointee = 1
+          return MLOS_RESULT_OK.rawValue
+        case MLOS_COMMAND_COLLECT.rawValue:
+          script.deferred.append(command.pointee.code)
+          return MLOS_ANSWERED_LATER
+        default: return MLOS_RESULT_UNSUPPORTED.rawValue
+        }
+      },
+      finish_answers: { _ in
+        script.finishes += 1
+        return 0
       })
     runControlLoop(&ops)
     return script
@@ -58,6 +76,19 @@ struct ControlLoopTests {
     let outcome = converse([MLOS_COMMAND_HEAP_START.rawValue, MLOS_COMMAND_HEAP_STOP.rawValue]) { 7 }
     #expect(outcome.results.map(\.status) == [MLOS_RESULT_FAILED.rawValue, MLOS_RESULT_OK.rawValue])
     #expect(outcome.results.map(\.value) == [6, 6])
+  }
+
+  @Test func whatGivesMemoryBackIsTheCSides() {
+    let outcome = converse([MLOS_COMMAND_TRIM.rawValue]) { 0 }
+    #expect(outcome.results.map(\.status) == [MLOS_RESULT_OK.rawValue])
+    #expect(outcome.results.map(\.value) == [1])
+  }
+
+  @Test func aCommandThatIsAnsweredLaterGetsNoAnswerNow() {
+    let outcome = converse([MLOS_COMMAND_COLLECT.rawValue, MLOS_COMMAND_PING.rawValue]) { 0 }
+    #expect(outcome.deferred == [MLOS_COMMAND_COLLECT.rawValue])
+    #expect(outcome.results.map(\.code) == [MLOS_COMMAND_PING.rawValue], "the next command does not wait for it")
+    #expect(outcome.finishes == 1, "answers that may be there are sent before the thread sleeps")
   }
 
   @Test func theEndOfTheConnectionClosesOurSide() {

@@ -109,6 +109,19 @@ struct ControlMachineTests {
     machine.woke(kicked: false, socket: true, stop: false, at: 9)
     #expect(machine.next(at: 9) == .receive)
   }
+
+  @Test func answersThatWaitAreLookedAtWhenTheyComeAndWhenTheyAreLate() {
+    var machine = ControlMachine(connected: true, at: 0)
+    machine.received(.deferred, at: 10)
+    machine.received(.nothing, at: 10)
+    #expect(machine.next(at: 10) == .finishAnswers, "it may be there already")
+    machine.answersFinished(next: 500)
+    #expect(machine.next(at: 10) == .wait(milliseconds: 490), "until the first is too late")
+    machine.woke(kicked: false, socket: false, stop: false, answer: true, at: 100)
+    #expect(machine.next(at: 100) == .finishAnswers)
+    machine.answersFinished(next: nil)
+    #expect(machine.next(at: 100) == .wait(milliseconds: nil), "an idle thread has no timer")
+  }
 }
 
 @Suite("The pause between attempts")

@@ -12,6 +12,7 @@
 #ifndef MLOS_ABI_H
 #define MLOS_ABI_H
 
+#include "mlos_reclaim.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -81,8 +82,9 @@ enum mlos_module_flags {
   MLOS_MODULE_PATH_TRUNCATED = 1u << 2, /* longer than MLOS_PATH_MAX */
   MLOS_MODULE_NO_IDENTITY = 1u << 3,    /* stat failed: device and inode are not known */
   MLOS_MODULE_HAS_TLS = 1u << 4,
-  MLOS_MODULE_VIRTUAL = 1u << 5,   /* no file behind it: vdso */
-  MLOS_MODULE_NO_HEADERS = 1u << 6 /* map_start and map_end are 0, build id and TLS not known: headers could not be read */
+  MLOS_MODULE_VIRTUAL = 1u << 5,    /* no file behind it: vdso */
+  MLOS_MODULE_NO_HEADERS = 1u << 6, /* map_start and map_end are 0, build id and TLS not known: headers could not be read */
+  MLOS_MODULE_CLOSED = 1u << 7      /* the program has closed it and the agent keeps it for its return; see closed_ns */
 };
 /* Whether objects outside the base namespace are in the table (made by dlmopen or LD_AUDIT). */
 enum mlos_namespaces {
@@ -109,7 +111,11 @@ struct mlos_module {
   uint32_t path_length; /* bytes, no terminator; not UTF-8 by promise */
   uint32_t build_id_length;
   uint8_t build_id[MLOS_BUILD_ID_MAX];
-  uint32_t reserved[7];
+  uint32_t reserved0;
+  uint64_t closed_ns;      /* when the program closed it last, while MLOS_MODULE_CLOSED is set; CLOCK_MONOTONIC */
+  uint32_t refusal;        /* enum mlos_refusal: why its last eviction left it mapped; 0 = none was tried, or it went */
+  uint32_t refusal_detail; /* as in mlos_reclaim.h */
+  uint32_t reserved[2];
 };
 
 enum mlos_event_kind {
@@ -139,7 +145,10 @@ struct mlos_event {
 
 /* What this agent can do beyond the first version's commands; a bit set. */
 enum mlos_capability {
-  MLOS_CAPABILITY_HEAP_PROFILE = 1u << 0 /* MLOS_COMMAND_HEAP_START and _STOP, mlos_heap.h version 1 */
+  MLOS_CAPABILITY_HEAP_PROFILE = 1u << 0, /* MLOS_COMMAND_HEAP_START and _STOP, mlos_heap.h version 1 */
+  MLOS_CAPABILITY_RECLAIM = 1u << 1,      /* MLOS_COMMAND_TRIM, _COLLECT, _DROP and _MERGE */
+  MLOS_CAPABILITY_MODULE_CACHE = 1u << 2, /* MLOS_COMMAND_CACHE_LIMIT and _EVICT */
+  MLOS_CAPABILITY_CALLBACKS = 1u << 3     /* MLOS_COMMAND_RECLAIM */
 };
 
 /* First page of the segment. */
@@ -187,7 +196,12 @@ struct mlos_header {
   uint32_t name_spaces;      /* enum mlos_namespaces, atomic; when the table was last brought up to date */
   struct mlos_slot overflow; /* shared by threads without a slot; updated with atomic adds */
   uint32_t capabilities;     /* enum mlos_capability, written once; 0 in agents before there were any */
-  uint32_t reserved1;
+  uint32_t cache_limit;      /* closed libraries that are kept at most; 0 = dlclose closes at once */
+  uint64_t cache_reopens;    /* opened again while they were kept */
+  uint64_t cache_evictions;  /* closed for good and unmapped */
+  uint64_t cache_refusals;   /* were to be closed for good and stayed */
+  uint32_t callbacks;        /* reclaim callbacks that are registered */
+  uint32_t busy_regions;     /* marked busy by the program, now */
 };
 
 #define MLOS_ALIGN_PAGE(x) (((x) + 4095u) & ~4095u)
@@ -233,7 +247,23 @@ enum mlos_command_code {
   /* Begins a heap profile in the memfd that comes with the packet as SCM_RIGHTS; see mlos_heap.h. FAILED: value = enum
      mlos_heap_refusal. Agents without MLOS_CAPABILITY_HEAP_PROFILE answer UNSUPPORTED. */
   MLOS_COMMAND_HEAP_START = 3,
-  MLOS_COMMAND_HEAP_STOP = 4 /* ends it; value = 1, or 0 when none was under way */
+  MLOS_COMMAND_HEAP_STOP = 4, /* ends it; value = 1, or 0 when none was under way */
+  /* Giving memory back; refusals are those of mlos_reclaim.h. Agents without the capability answer UNSUPPORTED. */
+  MLOS_COMMAND_TRIM = 5, /* the allocator in use gives back what it holds free; value = what its own call returned */
+  /* Python's collector, in the main thread; arguments: milliseconds to wait for it at most. value = objects collected. */
+  MLOS_COMMAND_COLLECT = 6,
+  /* Unmaps clean pages of read-only library segments, which come back from the file when they are touched. arguments: first
+     and end address of one range, then of a second one or 0, 0; page-aligned. value = bytes of address space. The caller has
+     seen that no page in them was changed. */
+  MLOS_COMMAND_DROP = 7,
+  /* Lets the kernel merge equal pages of private anonymous memory. arguments: first, end, 1 to begin or 0 to end. */
+  MLOS_COMMAND_MERGE = 8,
+  MLOS_COMMAND_CACHE_LIMIT = 9, /* arguments: closed libraries that are kept at most. value = the limit before */
+  /* Closes kept libraries for good. arguments: module id, or MLOS_EVICT_OLDEST and how many. value = how many objects were
+     unmapped, as the loader's own counter tells. */
+  MLOS_COMMAND_EVICT = 10,
+  /* The program's own callbacks. arguments: bytes wanted, milliseconds at most. value = bytes they say they freed. */
+  MLOS_COMMAND_RECLAIM = 11
 };
 struct mlos_command {
   struct mlos_frame frame;

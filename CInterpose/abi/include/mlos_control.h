@@ -22,7 +22,8 @@ enum mlos_wake {
   MLOS_WAKE_TIMEOUT = 0,
   MLOS_WAKE_KICK = 1u << 0,   /* a hook saw library activity */
   MLOS_WAKE_SOCKET = 1u << 1, /* something to read, or the end of the connection */
-  MLOS_WAKE_STOP = 1u << 2    /* the thread must end */
+  MLOS_WAKE_STOP = 1u << 2,   /* the thread must end */
+  MLOS_WAKE_ANSWER = 1u << 3  /* a command that was deferred has its answer */
 };
 
 /* What one read of the socket gave. */
@@ -34,6 +35,9 @@ enum mlos_received {
   MLOS_RECEIVED_CLOSED = 4, /* end of the connection, or a peer that breaks the protocol */
   MLOS_RECEIVED_LOST = 5    /* the descriptor is not ours any more */
 };
+
+/* Not a result's status: the answer comes later, by finish_answers. */
+#define MLOS_ANSWERED_LATER 0xFFFFFFFFu
 
 struct mlos_control_ops {
   uint64_t (*_Nonnull now_ms)(void); /* CLOCK_MONOTONIC */
@@ -48,6 +52,10 @@ struct mlos_control_ops {
   uint32_t (*_Nonnull is_connected)(void);
   /* Begins or ends a heap profile: enum mlos_result_status. */
   uint32_t (*_Nonnull heap)(const struct mlos_command *_Nonnull command, int64_t *_Nonnull value);
+  /* Every command of mlos_reclaim.h: enum mlos_result_status, or MLOS_ANSWERED_LATER. */
+  uint32_t (*_Nonnull reclaim)(const struct mlos_command *_Nonnull command, int64_t *_Nonnull value);
+  /* Sends deferred answers that are there or too late; the next deadline on the clock of now_ms, 0 = none waits. */
+  uint64_t (*_Nonnull finish_answers)(uint64_t now_ms);
 };
 
 /* Defined by AgentCore. Runs until wait returns MLOS_WAKE_STOP. */
