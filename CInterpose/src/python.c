@@ -1,7 +1,9 @@
 /*
  * Python's collector, in an interpreter that knows nothing of us. Py_AddPendingCall may be called by any thread, without the
  * interpreter's lock and without a thread state; the interpreter makes the call in its main thread between two bytecodes,
- * where finalizers may run as they always may. A main thread that waits in a system call comes there when it returns.
+ * where finalizers may run as they always may. A main thread that waits in a system call comes there when it returns. Before
+ * CPython 3.13 one that computes looks for such calls only when it has given up the interpreter's lock and taken it again, as
+ * every input, output and numerical library does; a loop of nothing but Python in a program of one thread never does.
  */
 #include "deferred.h"
 #include "reclaim.h"

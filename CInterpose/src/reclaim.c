@@ -6,6 +6,7 @@
 #include "forks.h"
 #include "hooks.h"
 #include "loader.h"
+#include "module_table.h"
 #include "object.h"
 #include "sys.h"
 #include <elf.h>
@@ -69,8 +70,27 @@ static uint32_t trim(int64_t *value) {
 
 struct range {
   uintptr_t start, end;
-  long result; /* of madvise; 1: no segment holds it */
+  uint64_t load_address; /* of the object that holds it */
+  long result;           /* of madvise; 1: no segment holds it */
 };
+
+/* By the table, not by everybody's program headers: reading those would bring back the first pages of every library. */
+static bool find_object(struct range *range) {
+  struct mlos_header *header = mlos_agent.header;
+  bool found = false;
+  if (atomic_flag_test_and_set_explicit(&mlos_agent.modules_lock, memory_order_acquire))
+    return false;
+  for (uint32_t i = 0; i < header->modules_count && !found; i++) {
+    const struct mlos_module *module = &mlos_table_modules(header)[i];
+    found = module->state == MLOS_MODULE_LOADED && range->start >= module->map_start && range->end <= module->map_end;
+    range->load_address = module->load_address;
+  }
+  atomic_flag_clear_explicit(&mlos_agent.modules_lock, memory_order_release);
+  /* Somebody came by for a look meanwhile, and left it to whoever held the lock. */
+  if (atomic_load_explicit(&mlos_agent.modules_pending, memory_order_acquire))
+    mlos_modules_refresh(false);
+  return found;
+}
 
 static bool has_text_relocations(const struct dl_phdr_info *info) {
   for (unsigned i = 0; i < info->dlpi_phnum; i++) {
@@ -88,6 +108,8 @@ static bool has_text_relocations(const struct dl_phdr_info *info) {
    segments that were never writable: relocated read-only data lies in writable ones, and would be lost. */
 static int drop_in_object(struct dl_phdr_info *info, size_t size, void *data) {
   struct range *range = data;
+  if (info->dlpi_addr != range->load_address)
+    return 0;
   for (unsigned i = 0; i < info->dlpi_phnum; i++) {
     const ElfW(Phdr) *header = &info->dlpi_phdr[i];
     uintptr_t start = (info->dlpi_addr + header->p_vaddr) & ~(uintptr_t)4095;
@@ -108,6 +130,9 @@ static uint32_t drop(const struct mlos_command *command, int64_t *value) {
     if (i > 0 && range.start == 0 && range.end == 0)
       break;
     if (range.start >= range.end || ((range.start | range.end) & 4095) != 0)
+      return refuse(value, MLOS_REFUSAL_NOT_CODE, 0);
+    /* One that was just opened may not be in the table yet. */
+    if (!find_object(&range) && (mlos_modules_refresh(false) < 0 || !find_object(&range)))
       return refuse(value, MLOS_REFUSAL_NOT_CODE, 0);
     if (!mlos_forks_hold())
       return refuse(value, MLOS_REFUSAL_LOADER_BUSY, 0);

@@ -5,6 +5,7 @@
 #include <gnu/libc-version.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* Numbers are the same on x86-64 and arm64; headers of the oldest supported C library lack them. */
@@ -56,5 +57,9 @@ int mlos_linux_landlock_version(void) {
 
 const char *mlos_linux_libc_version(void) {
   return gnu_get_libc_version();
+}
+uint32_t mlos_linux_file_system(int descriptor) {
+  struct statfs status;
+  return fstatfs(descriptor, &status) == 0 ? (uint32_t)status.f_type : 0;
 }
 #pragma GCC visibility pop

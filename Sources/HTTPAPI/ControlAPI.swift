@@ -78,7 +78,7 @@ public struct ControlAPI: Sendable {
     router.add(middleware: RequestIdentity())
     router.add(middleware: ErrorMiddleware())
     router.add(middleware: LogRequestsMiddleware(.debug))
-    for endpoint in endpoints + configurationEndpoints + heapEndpoints + historyEndpoints { endpoint.add(to: router) }
+    for endpoint in endpoints + configurationEndpoints + heapEndpoints + historyEndpoints + reclaimEndpoints { endpoint.add(to: router) }
     return router
   }
 

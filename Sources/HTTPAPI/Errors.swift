@@ -32,6 +32,13 @@ struct APIError: HTTPResponseError {
     case .limitReached(let why): self.init(.conflict, "limit_reached", why)
     case .unavailable(let why): self.init(.conflict, "unavailable", why)
     case .unreadable(let why): self.init(.unprocessableContent, "unreadable", why)
+    case .busy(let why): self.init(.conflict, "busy", why, headers: [.retryAfter: "1"])
+    case .denied(let why): self.init(.forbidden, "denied", why)
+    case .noSuchUnit(let name, let nearest):
+      self.init(
+        .notFound, "not_found",
+        "nothing in memory is called '\(printable(name.utf8.prefix(200)))'" + (nearest.map { "; did you mean '\($0)'?" } ?? ""),
+        nearest.map { ["nearest": $0] } ?? [:])
     }
   }
 

@@ -74,8 +74,16 @@ public final class AgentSegment: @unchecked Sendable {
   /// Copies the header once, so that no field is read twice with different values.
   private func header() -> mlos_header { base.load(as: mlos_header.self) }
 
-  /// The agent knows the commands for heap profiles.
-  public var canProfileHeap: Bool { header().capabilities & MLOS_CAPABILITY_HEAP_PROFILE.rawValue != 0 }
+  /// Commands beyond the first version's that the agent knows.
+  public var abilities: AgentAbilities {
+    let capabilities = header().capabilities
+    var abilities: AgentAbilities = []
+    if capabilities & MLOS_CAPABILITY_HEAP_PROFILE.rawValue != 0 { abilities.insert(.heapProfile) }
+    if capabilities & MLOS_CAPABILITY_RECLAIM.rawValue != 0 { abilities.insert(.reclaim) }
+    if capabilities & MLOS_CAPABILITY_MODULE_CACHE.rawValue != 0 { abilities.insert(.moduleCache) }
+    if capabilities & MLOS_CAPABILITY_CALLBACKS.rawValue != 0 { abilities.insert(.callbacks) }
+    return abilities
+  }
 
   /// The process as it numbers itself; the agent's word.
   public var ownerPID: UInt32 { header().pid }

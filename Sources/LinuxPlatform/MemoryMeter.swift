@@ -42,6 +42,9 @@ public struct MemoryMeter: Sendable {
     return total - free
   }
 
+  /// What a swap could still take; nil when /proc/meminfo does not say.
+  public func swapFree() -> Bytes? { fields(["SwapFree"])["SwapFree"] }
+
   private func machine() -> MemoryPressure? {
     let found = fields(["MemTotal", "MemAvailable"])
     guard let total = found["MemTotal"], let available = found["MemAvailable"], total > .zero else { return nil }

@@ -53,6 +53,20 @@ public struct AgentReport: Hashable, Sendable {
   }
 }
 
+/// Commands that an agent knows beyond those of the first version.
+public struct AgentAbilities: OptionSet, Hashable, Sendable {
+  public let rawValue: UInt8
+  public init(rawValue: UInt8) { self.rawValue = rawValue }
+  public static let heapProfile = AgentAbilities(rawValue: 1)
+  /// Trim, collect, drop, merge.
+  public static let reclaim = AgentAbilities(rawValue: 2)
+  /// Keeps closed libraries, and closes them for good when asked.
+  public static let moduleCache = AgentAbilities(rawValue: 4)
+  /// Asks callbacks of the program.
+  public static let callbacks = AgentAbilities(rawValue: 8)
+  public static let all: AgentAbilities = [.heapProfile, .reclaim, .moduleCache, .callbacks]
+}
+
 /// The part of a report that a listing shows.
 public struct AgentSummary: Hashable, Sendable {
   public var state: AgentReport.State

@@ -261,8 +261,9 @@ public final class AgentListener: @unchecked Sendable {
         return
       }
       greet(descriptor, number)
-    case (.result(let request, let status, let value), .established):
-      sink.answered(SessionID(number), request: request, CommandOutcome(status: status, value: value))
+    case (.result(let request, let status, let value, let nanoseconds), .established):
+      sink.answered(
+        SessionID(number), request: request, CommandOutcome(status: status, value: value), seconds: Double(nanoseconds) / 1e9)
     case (.hello, .established), (.result, .awaitingHello):
       sink.refused(.frame)
       drop(number, "frame out of turn")

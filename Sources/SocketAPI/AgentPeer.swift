@@ -49,22 +49,36 @@ struct AgentPeer: AgentCommanding {
   let loop: EventLoop
 
   func send(_ command: AgentCommand, request: UInt32, descriptor: Int32?) -> Bool {
-    let code =
-      switch command {
-      case .heapStart: MLOS_COMMAND_HEAP_START
-      case .heapStop: MLOS_COMMAND_HEAP_STOP
-      }
+    let (code, arguments) = Self.encoded(command)
     var copy: Int32 = -1
     if let descriptor {
       copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
       guard copy >= 0 else { return false }
     }
-    guard outgoing.add(SupervisorFrame.command(code, request: request), to: number, descriptor: copy) else {
+    guard outgoing.add(SupervisorFrame.command(code, arguments, request: request), to: number, descriptor: copy) else {
       if copy >= 0 { close(copy) }
       return false
     }
     loop.wake()
     return true
+  }
+}
+
+extension AgentPeer {
+  /// As mlos_abi.h has it.
+  static func encoded(_ command: AgentCommand) -> (mlos_command_code, [UInt64]) {
+    switch command {
+    case .heapStart: (MLOS_COMMAND_HEAP_START, [])
+    case .heapStop: (MLOS_COMMAND_HEAP_STOP, [])
+    case .trim: (MLOS_COMMAND_TRIM, [])
+    case .collect(let milliseconds): (MLOS_COMMAND_COLLECT, [milliseconds])
+    case .drop(let one, let other): (MLOS_COMMAND_DROP, [one.start, one.end, other?.start ?? 0, other?.end ?? 0])
+    case .merge(let range, let begins): (MLOS_COMMAND_MERGE, [range.start, range.end, begins ? 1 : 0])
+    case .cacheLimit(let limit): (MLOS_COMMAND_CACHE_LIMIT, [UInt64(clamping: limit)])
+    case .evict(let module): (MLOS_COMMAND_EVICT, [UInt64(module)])
+    case .evictOldest(let count): (MLOS_COMMAND_EVICT, [UInt64(MLOS_EVICT_OLDEST), UInt64(clamping: count)])
+    case .reclaim(let bytes, let milliseconds): (MLOS_COMMAND_RECLAIM, [bytes.count, milliseconds])
+    }
   }
 }
 

@@ -3,7 +3,7 @@ import CAgentABI
 /// What an agent may say. Decoding never trusts a length: the packet must be exactly as long as its type says.
 enum AgentFrame: Hashable {
   case hello(state: UInt32, reason: UInt32, reconnects: UInt32)
-  case result(request: UInt32, status: UInt32, value: Int64)
+  case result(request: UInt32, status: UInt32, value: Int64, nanoseconds: UInt64)
 
   enum Failure: Error, Hashable {
     case tooShort(Int)
@@ -30,7 +30,8 @@ enum AgentFrame: Hashable {
       self = .hello(state: hello.state, reason: hello.reason, reconnects: hello.reconnects)
     } else {
       let result = packet.loadUnaligned(as: mlos_result.self)
-      self = .result(request: frame.request, status: result.status, value: result.value)
+      self = .result(
+        request: frame.request, status: result.status, value: result.value, nanoseconds: result.duration_ns)
     }
   }
 }
@@ -48,11 +49,17 @@ enum SupervisorFrame {
     withUnsafeBytes(of: header(MLOS_FRAME_REJECT, MemoryLayout<mlos_frame>.size)) { Array($0) }
   }
 
-  static func command(_ code: mlos_command_code, request: UInt32) -> [UInt8] {
+  /// - Parameter arguments: Four at most; what is missing is 0.
+  static func command(_ code: mlos_command_code, _ arguments: [UInt64] = [], request: UInt32) -> [UInt8] {
     var command = mlos_command()
     command.frame = header(MLOS_FRAME_COMMAND, MemoryLayout<mlos_command>.size)
     command.frame.request = request
     command.code = code.rawValue
+    withUnsafeMutableBytes(of: &command.arguments) { bytes in
+      for (index, argument) in arguments.prefix(4).enumerated() {
+        bytes.storeBytes(of: argument, toByteOffset: index * MemoryLayout<UInt64>.stride, as: UInt64.self)
+      }
+    }
     return withUnsafeBytes(of: command) { Array($0) }
   }
 

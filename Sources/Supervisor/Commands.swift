@@ -15,6 +15,8 @@ public protocol SupervisorCommands: Sendable {
   func heapProgress(of pid: Int32) async throws(CommandError) -> HeapProgress
   /// What would be given back now and why the rest stays; of units of this name only, or of all. Changes nothing.
   func plan(name: String?) async -> PlanSnapshot
+  /// Gives memory back and measures what came of it. Answers when it is done.
+  func reclaim(_ request: ReclaimRequest) async throws(CommandError) -> ReclaimSnapshot
   /// Answers when something newer than `after` is there or `wait` seconds are over. Nil for `after`: the oldest kept.
   func events(after: UInt64?, limit: Int, wait: Double, pid: Int32?) async -> EventsPage
 }
@@ -29,6 +31,12 @@ public enum CommandError: Error, Hashable, Sendable {
   case unreadable(String)
   /// It cannot be done for this process as things are.
   case unavailable(String)
+  /// The same is being done already.
+  case busy(String)
+  /// A person's setting forbids it.
+  case denied(String)
+  /// Nothing of this name is in memory; with the name nearest to it.
+  case noSuchUnit(String, nearest: String?)
 }
 
 public struct StatusSnapshot: Sendable {

@@ -1,22 +1,5 @@
 import Model
 
-/// A command of the agents' socket that profiles a heap.
-public enum AgentCommand: Hashable, Sendable { case heapStart, heapStop }
-
-/// What an agent answered.
-public enum CommandOutcome: Hashable, Sendable {
-  case done(Int64)
-  case unsupported
-  case failed(Int64)
-}
-
-/// Asks something of one agent, over its session. Never waits.
-public protocol AgentCommanding: Sendable {
-  /// - Parameter descriptor: Passed along; stays the caller's, and is not needed after the call.
-  /// - Returns: False when it could not be sent: the agent does not read, or is gone.
-  func send(_ command: AgentCommand, request: UInt32, descriptor: Int32?) -> Bool
-}
-
 /// A profile under way.
 public protocol HeapRecording: Sendable {
   /// The shared memory for the agent.
@@ -36,7 +19,7 @@ public protocol HeapProfiling: Sendable {
 }
 
 extension SegmentReading {
-  public var canProfileHeap: Bool { true }
+  public var abilities: AgentAbilities { .all }
 }
 
 /// What is to be profiled.

@@ -41,8 +41,8 @@ public protocol SegmentReading: Sendable {
   func summary() -> AgentSummary
   func report() -> AgentReport?
   func events(from index: UInt64) -> (events: [AgentEvent], next: UInt64, lost: UInt64)
-  /// The agent knows the commands for heap profiles.
-  var canProfileHeap: Bool { get }
+  /// Commands beyond the first version's that the agent knows.
+  var abilities: AgentAbilities { get }
 }
 
 /// A process with the agent in it that has not connected: it was there before the supervisor.
@@ -70,6 +70,19 @@ public protocol MemoryMetering: Sendable {
   func stalledMicroseconds() -> UInt64?
   /// Swap in use on the machine; nil when it cannot be read.
   func swapUsed() -> Bytes?
+}
+
+/// Gives pages of other processes back from outside. Every call may take as long as a walk over the pages.
+public protocol PageReclaiming: Sendable {
+  /// Pages of these addresses that no other process maps: clean ones are dropped, others written to a swap.
+  func pageOut(_ ranges: [AddressRange], of identity: ProcessIdentity) throws(InspectionError)
+  /// Lets go of a file's pages in memory that nobody maps any more.
+  /// - Returns: Why not, in a word; nil when the kernel was asked.
+  func dropCache(of file: FileReference, in pid: Int32) -> String?
+  /// Why a file's pages had better stay in memory, in a word: where they come from may be gone. Nil for none.
+  func obstacle(of file: FileReference, in pid: Int32) -> String?
+  /// Nil when it cannot be read.
+  func freeSwap() -> Bytes?
 }
 
 /// Remembers what was decided: see `Journal`. Never waits for a disk.

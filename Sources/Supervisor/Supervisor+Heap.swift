@@ -110,7 +110,7 @@ extension Supervisor {
         "the agent in process \(pid) is not connected: it closed its descriptors, has a seccomp filter, or is idle")
     case .agent(let id, let its): (session, segment) = (id, its)
     }
-    guard segment.canProfileHeap, let commands = heap.commands[session] else {
+    guard segment.abilities.contains(.heapProfile), let commands = heap.commands[session] else {
       throw .unavailable("the agent in process \(pid) is too old for heap profiles: start the program again with this version's")
     }
     if let report = segment.report(), report.state != .active {

@@ -29,7 +29,8 @@ public protocol SessionSink: Sendable {
   /// The socket closed. `hasExited`: the kernel says the process has ended.
   func agentDetached(_ id: SessionID, hasExited: Bool)
   func processExited(_ pid: Int32, session: SessionID)
-  func answered(_ id: SessionID, request: UInt32, _ outcome: CommandOutcome)
+  /// - Parameter seconds: By the agent's own clock.
+  func answered(_ id: SessionID, request: UInt32, _ outcome: CommandOutcome, seconds: Double)
   func refused(_ what: Refusal, count: Int)
 }
 
@@ -57,8 +58,11 @@ extension Supervisor: SessionSink {
       supervisor.forget(pid)
     }
   }
-  public nonisolated func answered(_ id: SessionID, request: UInt32, _ outcome: CommandOutcome) {
-    synchronously { $0.heapAnswered(id, request: request, outcome) }
+  public nonisolated func answered(_ id: SessionID, request: UInt32, _ outcome: CommandOutcome, seconds: Double) {
+    synchronously { supervisor in
+      supervisor.questions.end(Questions.Key(session: id, request: request), with: .outcome(outcome, seconds: seconds))
+      supervisor.heapAnswered(id, request: request, outcome)
+    }
   }
   public nonisolated func refused(_ what: Refusal, count: Int) {
     synchronously { supervisor in
@@ -90,6 +94,7 @@ extension Supervisor {
       // The same process again: it lost us, or executed another program. What was observed of its files stays true.
       if case .agent(let old, _) = known.link {
         sessions[old] = nil
+        questions.end(allOf: old)
         endHeapProfile(of: opening.pid, session: old, .detached)
       }
       drainEvents(of: opening.pid, at: moment)
@@ -137,6 +142,7 @@ extension Supervisor {
 
   private func detach(_ id: SessionID, hasExited: Bool) {
     heap.commands[id] = nil
+    questions.end(allOf: id)
     guard let pid = sessions.removeValue(forKey: id), let process = processes[pid] else { return }
     endHeapProfile(of: pid, session: id, hasExited ? .exited : .detached)
     guard case .agent(let current, let segment) = process.link, current == id else { return }
@@ -159,6 +165,7 @@ extension Supervisor {
     if case .agent(let id, _) = process.link {
       sessions[id] = nil
       heap.commands[id] = nil
+      questions.end(allOf: id)
       endHeapProfile(of: pid, session: id, .exited)
     }
     record(.exited, pid: pid, name: process.facts.name, at: now().wall)

@@ -48,6 +48,10 @@ public actor Supervisor: SupervisorCommands {
   var history: EventHistory
   var counters = SupervisorCounters()
   var heap = HeapProfiles()
+  var questions = Questions()
+  /// Processes in which something is being given back: one ladder at a time each.
+  var reclaiming: Set<Int32> = []
+  let pages: (any PageReclaiming)?
   var unloading: Unloading
   let meter: (any MemoryMetering)?
   let recorder: (any HistoryRecording)?
@@ -68,13 +72,14 @@ public actor Supervisor: SupervisorCommands {
   public init(
     inspector: any ProcessInspecting, files: any FileInspecting, finder: (any AgentFinding)?, options: SupervisorOptions,
     ownPID: Int32,
-    ticksPerSecond: Double, logger: Logger, heapProfiler: (any HeapProfiling)? = nil, meter: (any MemoryMetering)? = nil,
+    ticksPerSecond: Double, logger: Logger, heapProfiler: (any HeapProfiling)? = nil, pages: (any PageReclaiming)? = nil, meter: (any MemoryMetering)? = nil,
     recorder: (any HistoryRecording)? = nil, now: @escaping @Sendable () -> Moment
   ) {
     self.meter = meter
     self.recorder = recorder
     unloading = Unloading(settings: options.unloading, rules: options.rules)
     self.heapProfiler = heapProfiler
+    self.pages = pages
     self.inspector = inspector
     self.files = files
     self.finder = finder

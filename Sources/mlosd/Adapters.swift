@@ -78,3 +78,29 @@ private func inspecting<Value>(_ body: () throws(PlatformError) -> Value) throws
     }
   }
 }
+
+/// Pages of other processes as the supervisor wants them given back.
+struct PlatformPages: PageReclaiming {
+  let reclaimer = PageReclaimer()
+  let meter = MemoryMeter()
+
+  func pageOut(_ ranges: [AddressRange], of identity: ProcessIdentity) throws(InspectionError) {
+    try inspecting { () throws(PlatformError) in
+      try reclaimer.pageOut(ranges.map { ($0.start, $0.end) }, of: identity)
+    }
+  }
+  func dropCache(of file: FileReference, in pid: Int32) -> String? {
+    do throws(PlatformError) {
+      try reclaimer.dropCache(of: file, in: pid)
+      return nil
+    } catch {
+      return error.code == .notFound ? "file-replaced" : error.code.rawValue
+    }
+  }
+  func obstacle(of file: FileReference, in pid: Int32) -> String? {
+    // A file that cannot be opened here is still the process's: its pages come back from where they came.
+    guard let system = try? reclaimer.fileSystem(of: file, in: pid) else { return nil }
+    return PageReclaimer.remoteFileSystems.contains(system) ? "remote-file-system" : nil
+  }
+  func freeSwap() -> Bytes? { meter.swapFree() }
+}

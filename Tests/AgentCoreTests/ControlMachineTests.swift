@@ -13,6 +13,7 @@ struct ControlMachineTests {
       case .connect: machine.connectEnded(.absent, at: now)
       case .receive: machine.received(.nothing, at: now)
       case .refreshModules: machine.refreshed(at: now)
+      case .finishAnswers: machine.answersFinished(next: nil)
       case .wait(let milliseconds): return (milliseconds, taken)
       case .stop: return (nil, taken + [.stop])
       }

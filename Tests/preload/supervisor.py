@@ -13,7 +13,8 @@ from harness import Failure, check
 MAGIC, VERSION = 0x534F4C4D, 1
 HELLO, WELCOME, REJECT, COMMAND, RESULT = 1, 2, 3, 4, 5
 PING, REFRESH = 1, 2
-OK, UNSUPPORTED = 0, 1
+TRIM, COLLECT, DROP, MERGE = 5, 6, 7, 8
+OK, UNSUPPORTED, FAILED = 0, 1, 2
 ACTIVE, LOADER_ONLY, INERT = 1, 2, 3
 REASONS = {0: "none", 1: "mixed", 6: "self-check", 7: "seccomp", 8: "descriptor", 10: "refused"}
 GLIBC, JEMALLOC, TCMALLOC, MIMALLOC, OTHER = 1, 2, 3, 4, 5
@@ -138,9 +139,10 @@ class Session:
     def reject(self):
         self.connection.send(struct.pack("=IHHII", MAGIC, VERSION, REJECT, 16, 0))
 
-    def send_command(self, code):
+    def send_command(self, code, *arguments):
         self.requests += 1
-        self.connection.send(struct.pack("=IHHIIII4Q", MAGIC, VERSION, COMMAND, 56, self.requests, code, 0, 0, 0, 0, 0))
+        padded = (arguments + (0, 0, 0, 0))[:4]
+        self.connection.send(struct.pack("=IHHIIII4Q", MAGIC, VERSION, COMMAND, 56, self.requests, code, 0, *padded))
         return self.requests
 
     def has_result(self):
@@ -156,8 +158,8 @@ class Session:
         check(kind == RESULT and size == 40, f"frame type {kind}, size {size}")
         return request, status, code, value
 
-    def command(self, code):
-        request = self.send_command(code)
+    def command(self, code, *arguments):
+        request = self.send_command(code, *arguments)
         got = self.result()
         check(got[0] == request, f"RESULT for {got[0]}, asked {request}")
         return got

@@ -25,6 +25,9 @@ int mlos_linux_openat2(int directory, const char *_Nonnull path, uint64_t flags,
 /* process_madvise(2), Linux 5.10. `ranges` is only read and may be NULL when `count` is 0. */
 ssize_t mlos_linux_process_madvise(int pidfd, const struct iovec *_Nullable ranges, size_t count, int advice);
 
+/* f_type of fstatfs(2), which Swift does not import; 0 and errno on failure. */
+uint32_t mlos_linux_file_system(int descriptor);
+
 /* prctl(PR_GET_MEMORY_MERGE), Linux 6.4: 0 or 1, or -1 and errno (EINVAL: not known to this kernel). */
 int mlos_linux_memory_merge(void);
 

@@ -1,0 +1,139 @@
+import Logging
+import Model
+import Policy
+
+extension Supervisor {
+  /// Gives memory back, one rung after the other over all processes that are meant, and measures what came of it.
+  public func reclaim(_ request: ReclaimRequest) async throws(CommandError) -> ReclaimSnapshot {
+    let begin = now()
+    var climbers = try climbers(for: request, at: begin)
+    let memory = meter?.pressure()
+    let free = climbers.filter { $0.report.refusal == nil }.map(\.pid)
+    reclaiming.formUnion(free)
+    defer { reclaiming.subtract(free) }
+    if request.isDryRun {
+      for index in climbers.indices where climbers[index].report.refusal == nil { predict(&climbers[index], request) }
+    } else {
+      await climb(&climbers, request)
+    }
+    let end = now()
+    return ReclaimSnapshot(
+      takenAt: begin.wall, seconds: Double(end.monotonic - begin.monotonic) / 1e9, isDryRun: request.isDryRun,
+      memoryBefore: memory, memoryAfter: meter?.pressure(), reports: climbers.map(\.report).sorted { $0.process < $1.process })
+  }
+
+  // MARK: Who is meant
+
+  private func climbers(for request: ReclaimRequest, at moment: Moment) throws(CommandError) -> [Climber] {
+    switch request.target {
+    case .process(let pid):
+      guard processes[pid] != nil, refresh(pid, at: moment) else {
+        throw .notWatched(pid: pid, watched: processes.keys.sorted())
+      }
+      if reclaiming.contains(pid) { throw .busy("memory of process \(pid) is being given back already") }
+      return [climber(pid, package: nil, files: nil)]
+    case .everything:
+      return processes.keys.sorted().filter { refresh($0, at: moment) }.map { pid in
+        var climber = climber(pid, package: nil, files: nil)
+        if reclaiming.contains(pid) { climber.report.refusal = "under-way" }
+        return climber
+      }
+    case .package(let name, let pid):
+      return try holders(of: name, in: pid, request, at: moment)
+    }
+  }
+
+  private func climber(_ pid: Int32, package: String?, files: Set<LastUse.FileKey>?) -> Climber {
+    let facts = processes[pid]!.facts
+    var climber = Climber(
+      files: files, report: ReclaimReport(process: facts.identity, processName: facts.name, package: package))
+    if case .agent(let session, let segment)? = processes[pid]?.link {
+      climber.session = session
+      climber.abilities = segment.abilities
+    }
+    return climber
+  }
+
+  /// Processes that hold a package of this name, or a module: by its path, or its file's name.
+  private func holders(
+    of name: String, in pid: Int32?, _ request: ReclaimRequest, at moment: Moment
+  ) throws(CommandError) -> [Climber] {
+    if let pid {
+      guard processes[pid] != nil, refresh(pid, at: moment) else {
+        throw .notWatched(pid: pid, watched: processes.keys.sorted())
+      }
+    }
+    let preference = unloading.policy.settings.preferences[name] ?? UnitPreference()
+    if preference.allowUnload == false, !request.isForced {
+      throw .denied("'\(name)' is to stay: its user denies unloading it (mlos prefer \(name) --clear takes that back)")
+    }
+    if preference.unitClass == .critical, !request.isForced { throw .denied("'\(name)' is critical: it is never unloaded") }
+    var found: [Climber] = []
+    var names: Set<String> = []
+    for candidate in processes.keys.sorted() where pid == nil || pid == candidate {
+      guard let view = try? view(of: candidate, at: moment) else { continue }
+      var files: Set<LastUse.FileKey> = []
+      for object in view.inventory.objects {
+        let package = view.package(of: object.file)
+        names.insert(package.name)
+        guard package.name == name || baseName(object.file.path) == name || object.file.displayPath == name else { continue }
+        files.insert(LastUse.FileKey(device: object.file.device, inode: object.file.inode))
+      }
+      guard !files.isEmpty, processes[candidate] != nil else { continue }
+      var climber = climber(candidate, package: name, files: files)
+      if reclaiming.contains(candidate) { climber.report.refusal = "under-way" }
+      found.append(climber)
+    }
+    guard !found.isEmpty else {
+      throw .noSuchUnit(name, nearest: nearestName(to: name, among: names.sorted()))
+    }
+    return found
+  }
+
+  // MARK: What would come back
+
+  private func predict(_ climber: inout Climber, _ request: ReclaimRequest) {
+    guard let mappings = try? inspector.mappings(of: climber.pid) else {
+      climber.report.refusal = "unreadable"
+      return
+    }
+    measure(&climber, mappings, isBefore: true)
+    guard request.rungs.contains(.modulePages) else { return }
+    let pages = droppable(mappings, of: climber, inUse: [])
+    climber.report.predicted = pages.resident
+    climber.report.rungs = [
+      RungReport(rung: .modulePages, refusal: "dry-run", before: climber.report.before, remainders: pages.remainders)
+    ]
+  }
+
+  /// Totals of the process, and of the files that are meant.
+  func measure(_ climber: inout Climber, _ mappings: [Mapping], isBefore: Bool) {
+    var total = MemoryUsage()
+    var package = MemoryUsage()
+    for mapping in mappings {
+      total += mapping.usage
+      if case .file(let file) = mapping.backing, climber.files != nil, climber.holds(file) { package += mapping.usage }
+    }
+    if isBefore {
+      climber.report.before = total
+      if climber.files != nil { climber.report.packageBefore = package }
+    } else {
+      climber.report.after = total
+      if climber.files != nil { climber.report.packageAfter = package }
+    }
+  }
+
+  func droppable(_ mappings: [Mapping], of climber: Climber, inUse: Set<LastUse.FileKey>) -> DroppablePages {
+    let paths = Set(mappings.compactMap { mapping -> [UInt8]? in
+      if case .file(let file) = mapping.backing { file.path } else { nil }
+    })
+    let owners = files.packages(for: paths, of: climber.pid, program: processes[climber.pid]?.facts.executable)
+    return DroppablePages(
+      mappings, of: climber,
+      isInUse: { mapping in
+        guard case .file(let file) = mapping.backing else { return false }
+        return inUse.contains(LastUse.FileKey(device: file.device, inode: file.inode))
+      },
+      isRuntime: { owners[$0.path]?.kind == .runtime }, obstacle: { self.pages?.obstacle(of: $0, in: climber.pid) })
+  }
+}
