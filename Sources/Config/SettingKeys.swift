@@ -45,6 +45,8 @@ public struct SettingKeys: Sendable {
 
   public let unloadingEnabled = SettingKey<Bool>(
     "unloading.enabled", default: true, reloadable: true, "Whether anything is given back without being asked for")
+  public let unloadingDryRun = SettingKey<Bool>(
+    "unloading.dry_run", default: false, reloadable: true, "Whether what is decided is recorded only, and nothing is touched")
   public let unloadingStrategy = SettingKey<StrategyName>(
     "unloading.strategy", default: StrategyName("balanced"), reloadable: true,
     "Strategy of packages without one of their own")

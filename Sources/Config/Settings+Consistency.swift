@@ -182,6 +182,7 @@ extension UnloadingSettings {
     enableUserPreferenceUnloading = settings.unloadingEnableUserPreferenceUnloading
     enableAdaptiveUnloading = settings.unloadingEnableAdaptiveUnloading
     performanceImpactTracking = settings.unloadingPerformanceImpactTracking
+    isDryRun = settings.unloadingDryRun
     maxUnloadsPerCycle = settings.unloadingMaxUnloadsPerCycle
     minMemorySavingsThreshold = settings.unloadingMinMemorySavingsThreshold
     memoryPressureTarget = settings.unloadingMemoryPressureTarget.value

@@ -6,7 +6,7 @@ extension PlanAnswer {
   init(_ plan: PlanSnapshot) {
     let settings = plan.settings
     self.init(
-      takenAt: plan.takenAt, enabled: settings.isEnabled, acts: false, strategy: settings.strategy,
+      takenAt: plan.takenAt, enabled: settings.isEnabled, acts: settings.isEnabled && !settings.isDryRun, strategy: settings.strategy,
       memory: Known(
         plan.memory.map {
           PlanMemory(

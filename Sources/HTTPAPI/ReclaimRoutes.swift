@@ -37,7 +37,7 @@ extension ControlAPI {
     }
     if let package = asked.package {
       guard !package.isEmpty, package.utf8.count <= 4096 else { throw wrong("field 'package' must have 1 to 4096 bytes") }
-      return .package(package, pid: asked.pid)
+      return .package(package, pids: asked.pid.map { [$0] })
     }
     guard let pid = asked.pid else { throw wrong("one of 'pid', 'package' and 'all' must say what is meant") }
     return .process(pid)

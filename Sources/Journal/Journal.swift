@@ -31,6 +31,7 @@ public final class Journal {
   private var lastAttempt: Double?
   private var movedAside: String?
   private var retention = Retention()
+  private var hasClosedInterrupted = false
 
   /// A journal that may not be open yet: what cannot be opened now is tried again by every flush, and what is appended waits.
   /// - Parameter time: Wall-clock seconds since 1970, now; for the name of a damaged file.
@@ -204,6 +205,11 @@ public final class Journal {
     let store = try JournalStore.open(path: path, limits: limits, at: time, isSuspect: isSuspect)
     let last = try translating(path) { () throws(SQLiteFailure) in
       try store.database.number("SELECT max(id) FROM decision") ?? 0
+    }
+    // Once: what is opened again later may have decisions whose outcome is still to come.
+    if !hasClosedInterrupted, time.isFinite {
+      // A full disk, or a damaged row, must not keep the journal shut: such rows stay open until a later start.
+      hasClosedInterrupted = (try? store.database.run(JournalSchema.closeInterrupted, .real(time))) != nil
     }
     retention.begin()
     nextDecision = max(nextDecision, last + 1)

@@ -54,8 +54,8 @@ extension DecisionRecord {
 
 extension OutcomeRecord {
   static let selection = """
-    SELECT id, time, decision, unit_kind, unit_name, pid, start_ticks, result, freed, seconds, obstacle, stayed, reason, text
-    FROM outcome
+    SELECT id, time, decision, unit_kind, unit_name, pid, start_ticks, result, freed, seconds, obstacle, stayed, reason, text,
+      freed_private, freed_proportional, rungs FROM outcome
     """
 
   init?(_ row: SQLiteRow) {
@@ -66,7 +66,27 @@ extension OutcomeRecord {
       time: time, decision: row.integer(2), unit: unit, result: result, freed: row.bytes(8), seconds: row.real(9) ?? .nan,
       obstacle: row.text(10), stayed: (row.text(11) ?? "").split(separator: "\n").map(String.init), reason: row.text(12) ?? "",
       text: row.text(13) ?? "")
+    freedPrivate = row.bytes(14)
+    freedProportional = row.bytes(15)
+    rungs = (row.text(16) ?? "").split(separator: "\n").compactMap { RungRecord(text: $0) }
     self.id = id
+  }
+}
+
+extension RungRecord {
+  /// Its line in the column.
+  var text: String {
+    [rung, freed.map { "\($0.count)" } ?? "", "\(seconds)", refusal ?? ""]
+      .map { $0.filter { $0 != "\t" && $0 != "\n" } }.joined(separator: "\t")
+  }
+
+  /// Nil for a line that was cut or is damaged.
+  init?(text: Substring) {
+    let parts = text.split(separator: "\t", omittingEmptySubsequences: false)
+    guard parts.count == 4, !parts[0].isEmpty, let seconds = Double(parts[2]) else { return nil }
+    self.init(
+      rung: String(parts[0]), freed: UInt64(parts[1]).map { Bytes($0) }, seconds: seconds,
+      refusal: parts[3].isEmpty ? nil : String(parts[3]))
   }
 }
 

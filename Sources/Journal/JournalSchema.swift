@@ -4,7 +4,7 @@ enum JournalSchema {
   static let applicationID: Int32 = 0x4D4C_4F53
 
   /// The entry at index n leads from version n to n + 1. One that was released is never changed: another is added.
-  static let migrations = [first]
+  static let migrations = [first, second]
 
   /// Times are wall-clock seconds since 1970, sizes bytes. NULL is not known.
   private static let first = """
@@ -58,6 +58,21 @@ enum JournalSchema {
       freed INTEGER NOT NULL, seconds REAL NOT NULL, last_time REAL NOT NULL,
       PRIMARY KEY (scope, name)
     ) STRICT, WITHOUT ROWID;
+    """
+
+  /// rungs: one a line, its parts separated by tabs: name, resident bytes that came back or nothing, seconds, refusal or nothing.
+  private static let second = """
+    ALTER TABLE outcome ADD COLUMN freed_private INTEGER;
+    ALTER TABLE outcome ADD COLUMN freed_proportional INTEGER;
+    ALTER TABLE outcome ADD COLUMN rungs TEXT NOT NULL DEFAULT '';
+    """
+
+  /// Of the last decisions to unload: what the supervisor before this one began and did not live to measure.
+  static let closeInterrupted = """
+    INSERT INTO outcome (time, decision, unit_kind, unit_name, pid, start_ticks, result, seconds, obstacle, stayed, reason, text)
+      SELECT ?, id, unit_kind, unit_name, pid, start_ticks, 'kept', 0, 'supervisor-ended', '', reason, text
+      FROM (SELECT * FROM decision ORDER BY id DESC LIMIT 1000)
+      WHERE verdict = 'unload' AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.decision = id)
     """
 
   /// Brings the tables to the newest version, each step in a transaction of its own.

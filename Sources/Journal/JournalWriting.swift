@@ -107,13 +107,14 @@ struct JournalWriting {
     try database.run(
       """
       INSERT INTO outcome (time, decision, unit_kind, unit_name, pid, start_ticks, result, freed, seconds, obstacle, stayed,
-        reason, text)
-      VALUES (?, (SELECT id FROM decision WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        reason, text, freed_private, freed_proportional, rungs)
+      VALUES (?, (SELECT id FROM decision WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       """,
       .real(row.time), SQLiteValue(row.decision), .text(row.unit.kind.rawValue), .name(row.unit.name), .pid(row.unit.process),
       .startTicks(row.unit.process), .text(row.result.rawValue), SQLiteValue(row.freed), .real(row.seconds),
       .limited(row.obstacle), .text(row.stayed.joined(separator: "\n").limited(toBytes: TextLimit.list)), .name(row.reason),
-      .limited(row.text))
+      .limited(row.text), SQLiteValue(row.freedPrivate), SQLiteValue(row.freedProportional),
+      .text(row.rungs.map(\.text).joined(separator: "\n").limited(toBytes: TextLimit.list)))
   }
 
   private func insert(_ row: ConfigurationChange) throws(SQLiteFailure) {

@@ -98,6 +98,11 @@ public struct OutcomeRecord: Hashable, Sendable {
   public var result: Result
   /// Measured; nil unless memory came back.
   public var freed: Bytes?
+  /// Of the whole process, private and proportional; nil where they were not measured.
+  public var freedPrivate: Bytes?
+  public var freedProportional: Bytes?
+  /// What each rung of the ladder did, in its order.
+  public var rungs: [RungRecord] = []
   public var seconds: Double
   /// Why nothing came back, a word of the truth report; nil when something did.
   public var obstacle: String?
@@ -138,6 +143,40 @@ public struct OutcomeRecord: Hashable, Sendable {
     self.stayed = stayed
     self.reason = reason
     self.text = text
+  }
+}
+
+/// What a rung did, as it is remembered.
+public struct RungRecord: Hashable, Sendable {
+  public var rung: String
+  /// Resident bytes; nil when they were not measured.
+  public var freed: Bytes?
+  public var seconds: Double
+  /// Why it was not carried out, in a word; nil when it was.
+  public var refusal: String?
+
+  public init(rung: String, freed: Bytes?, seconds: Double, refusal: String?) {
+    self.rung = rung
+    self.freed = freed
+    self.seconds = seconds
+    self.refusal = refusal
+  }
+}
+
+extension OutcomeRecord {
+  /// What came of a reclaim in one process.
+  public init(_ report: ReclaimReport, unit: ReclaimUnit, because reason: UnloadReason, time: Double) {
+    let freed = report.freedOfUnit ?? .zero
+    self.init(
+      UnloadOutcome(
+        unit: unit, result: freed > .zero ? .freed(freed) : .kept(report.obstacle ?? "not-measured"), seconds: report.seconds),
+      of: nil, because: reason,
+      stayed: report.remainders.filter { !$0.name.isEmpty }.map { "\($0.name): \($0.reason)" }, time: time)
+    freedPrivate = report.freedPrivate
+    freedProportional = report.freedProportional
+    rungs = report.rungs.map {
+      RungRecord(rung: $0.rung.rawValue, freed: $0.freed, seconds: $0.agentSeconds ?? $0.seconds, refusal: $0.refusal)
+    }
   }
 }
 

@@ -8,6 +8,8 @@ public struct ReclaimUnit: Hashable, Comparable, Sendable, CustomStringConvertib
     case closedModule = "closed-module"
     case plugin
     case model
+    /// All of a process that may go: asked for by a person.
+    case process
 
     public static func < (left: Kind, right: Kind) -> Bool { left.rawValue < right.rawValue }
   }

@@ -30,6 +30,8 @@ public struct UnitPreference: Hashable, Sendable {
 /// Everything that Policy is told by people. The first part carries the names and defaults of `lazy_loading_unloading_*`.
 public struct UnloadingSettings: Hashable, Sendable {
   public var isEnabled = true
+  /// What is decided is recorded and not carried out.
+  public var isDryRun = false
   /// Name of the strategy for units without one of their own.
   public var strategy = "balanced"
   public var checkIntervalSeconds = 60.0

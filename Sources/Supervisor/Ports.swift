@@ -91,6 +91,10 @@ public protocol HistoryRecording: Sendable {
   ///   - outcome: What came of it; nil as long as nothing has.
   ///   - reason: Why it was to go.
   func record(_ decision: DecisionRecord, outcome: UnloadOutcome?, because reason: UnloadReason)
+  /// What is about to be carried out. Written soon, whatever comes of it.
+  /// - Returns: The number under which its outcome is told.
+  func begin(_ decision: DecisionRecord) -> UInt64
+  func finish(_ number: UInt64, _ outcome: OutcomeRecord)
   func record(_ change: ConfigurationChange)
   func record(_ samples: [MetricSample])
   /// Called about once a second: what waits is written soon.

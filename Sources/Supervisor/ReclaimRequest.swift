@@ -5,8 +5,8 @@ public struct ReclaimRequest: Sendable {
   public enum Target: Hashable, Sendable {
     /// All of it that may go, in one process.
     case process(Int32)
-    /// A package's or a module's files, in one process or in all that hold it.
-    case package(String, pid: Int32?)
+    /// A package's or a module's files, in these processes or, with nil, in all that hold it.
+    case package(String, pids: Set<Int32>?)
     /// Every watched process.
     case everything
   }

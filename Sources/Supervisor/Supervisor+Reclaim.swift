@@ -5,21 +5,24 @@ import Policy
 extension Supervisor {
   /// Gives memory back, one rung after the other over all processes that are meant, and measures what came of it.
   public func reclaim(_ request: ReclaimRequest) async throws(CommandError) -> ReclaimSnapshot {
-    let begin = now()
-    var climbers = try climbers(for: request, at: begin)
+    let start = now()
+    var climbers = try climbers(for: request, at: start)
     let memory = meter?.pressure()
     let free = climbers.filter { $0.report.refusal == nil }.map(\.pid)
     reclaiming.formUnion(free)
     defer { reclaiming.subtract(free) }
+    let numbers = begin(climbers, request, memory, at: start)
     if request.isDryRun {
       for index in climbers.indices where climbers[index].report.refusal == nil { predict(&climbers[index], request) }
     } else {
       await climb(&climbers, request)
     }
     let end = now()
-    return ReclaimSnapshot(
-      takenAt: begin.wall, seconds: Double(end.monotonic - begin.monotonic) / 1e9, isDryRun: request.isDryRun,
+    let snapshot = ReclaimSnapshot(
+      takenAt: start.wall, seconds: Double(end.monotonic - start.monotonic) / 1e9, isDryRun: request.isDryRun,
       memoryBefore: memory, memoryAfter: meter?.pressure(), reports: climbers.map(\.report).sorted { $0.process < $1.process })
+    for (climber, number) in zip(climbers, numbers) { finish(climber.report, number, request, at: end) }
+    return snapshot
   }
 
   // MARK: Who is meant
@@ -38,8 +41,8 @@ extension Supervisor {
         if reclaiming.contains(pid) { climber.report.refusal = "under-way" }
         return climber
       }
-    case .package(let name, let pid):
-      return try holders(of: name, in: pid, request, at: moment)
+    case .package(let name, let pids):
+      return try holders(of: name, in: pids, request, at: moment)
     }
   }
 
@@ -56,9 +59,9 @@ extension Supervisor {
 
   /// Processes that hold a package of this name, or a module: by its path, or its file's name.
   private func holders(
-    of name: String, in pid: Int32?, _ request: ReclaimRequest, at moment: Moment
+    of name: String, in pids: Set<Int32>?, _ request: ReclaimRequest, at moment: Moment
   ) throws(CommandError) -> [Climber] {
-    if let pid {
+    for pid in (pids ?? []).sorted() {
       guard processes[pid] != nil, refresh(pid, at: moment) else {
         throw .notWatched(pid: pid, watched: processes.keys.sorted())
       }
@@ -70,7 +73,7 @@ extension Supervisor {
     if preference.unitClass == .critical, !request.isForced { throw .denied("'\(name)' is critical: it is never unloaded") }
     var found: [Climber] = []
     var names: Set<String> = []
-    for candidate in processes.keys.sorted() where pid == nil || pid == candidate {
+    for candidate in processes.keys.sorted() where pids?.contains(candidate) ?? true {
       guard let view = try? view(of: candidate, at: moment) else { continue }
       var files: Set<LastUse.FileKey> = []
       for object in view.inventory.objects {

@@ -1,8 +1,7 @@
 import Model
 import Policy
 
-/// What the supervisor keeps for deciding what is given back. Nothing acts on it yet: every decision is recorded as one that was
-/// only said.
+/// What the supervisor keeps for deciding what is given back.
 struct Unloading {
   var policy: UnloadingPolicy
   /// As configured; what rules set comes on top of it, until the configuration is read again.
@@ -15,6 +14,10 @@ struct Unloading {
   private var stalls: (microseconds: UInt64, at: UInt64)?
   /// What was recorded last of a unit, so that a decision which stands is not recorded once a minute.
   var recorded: [ReclaimUnit: (reason: UnloadReason, at: UInt64)] = [:]
+  /// What is being carried out.
+  var acting: Set<ReclaimUnit> = []
+  /// Resident bytes that were left of a unit when it went: what is there beyond that has come back.
+  var left: [ReclaimUnit: Bytes] = [:]
 
   init(settings: UnloadingSettings, rules: [Rule]) {
     configured = settings
@@ -53,6 +56,7 @@ struct Unloading {
   mutating func keep(only units: some Sequence<ReclaimUnit>) {
     let present = Set(units)
     recorded = recorded.filter { present.contains($0.key) }
+    left = left.filter { present.contains($0.key) }
   }
 }
 
@@ -94,7 +98,22 @@ extension Supervisor {
   /// Takes what a scan has read anyway.
   func noteUnits(_ pid: Int32, _ mappings: [Mapping], at moment: Moment) {
     guard unloading.policy.settings.isEnabled, let view = view(of: pid, mappings, at: moment) else { return }
-    processes[pid]?.units = view.units()
+    processes[pid]?.units = refaulted(view)
+  }
+
+  /// Units, and what of each has come back since it went.
+  func refaulted(_ view: ProcessView) -> [UnitObservation] {
+    var units = view.units()
+    guard !unloading.left.isEmpty else { return units }
+    var resident: [String: Bytes] = [:]
+    for object in view.inventory.objects {
+      resident[view.package(of: object.file).name, default: .zero] += object.usage.fileBacked
+    }
+    for index in units.indices {
+      guard let left = unloading.left[units[index].unit] else { continue }
+      units[index].refaulted = (resident[units[index].unit.name] ?? .zero) - left
+    }
+    return units
   }
 
   /// The regular look: decides, and records what is new.
@@ -105,7 +124,11 @@ extension Supervisor {
     guard settings.isEnabled, isDue || unloading.rules.isDue(at: moment.monotonic) else { return }
     let stalled = meter?.stalledMicroseconds()
     let memory = unloading.complete(meter?.pressure(), stalled: stalled, at: moment.monotonic)
-    let units = processes.values.flatMap(\.units)
+    let units = processes.values.flatMap(\.units).map { unit in
+      var unit = unit
+      if unloading.acting.contains(unit.unit) { unit.busy = "under-way" }
+      return unit
+    }
     let now = Instant(nanoseconds: moment.monotonic)
     let snapshot = Snapshot(memory: memory, units: units)
     let requests = fireRules(snapshot, at: moment)
@@ -118,21 +141,7 @@ extension Supervisor {
     let review = unloading.policy.review(snapshot, requests: requests, at: now)
     unloading.keep(only: units.map(\.unit))
     if !review.decisions.isEmpty { unloading.cycle += 1 }
-    for decision in review.decisions {
-      // Nothing acts yet: the policy learns at once that nothing will come of it.
-      let outcome = UnloadOutcome(unit: decision.unit, result: .dryRun, seconds: 0)
-      unloading.policy.record(outcome, at: now)
-      guard unloading.isWorthRecording(decision, at: moment.monotonic) else { continue }
-      logger.info(
-        "would unload",
-        metadata: [
-          "unit": "\(decision.unit)", "reason": "\(decision.reason.text)", "predicted": "\(decision.predicted.count)",
-        ])
-      let judgement = Judgement(unit: decision.unit, verdict: .unload(decision.reason), figures: decision.figures)
-      let record = DecisionRecord(
-        judgement, time: moment.wall, cycle: unloading.cycle, memory: memory, requester: Requester("schedule"))
-      recorder?.record(record, outcome: outcome, because: decision.reason)
-    }
+    carryOut(review.decisions, memory, at: moment)
   }
 
   public func plan(name: String?) async -> PlanSnapshot {
@@ -141,7 +150,7 @@ extension Supervisor {
     for pid in processes.keys.sorted() {
       // One unreadable process must not hide the others; it is counted.
       guard let view = try? view(of: pid, at: moment) else { continue }
-      let found = view.units()
+      let found = refaulted(view)
       processes[pid]?.units = found
       units += found
     }

@@ -14,6 +14,8 @@ final class JournalKeeper: HistoryRecording, Sendable {
 
   private enum Entry: Sendable {
     case decision(DecisionRecord, UnloadOutcome?, UnloadReason)
+    case beginning(UInt64, DecisionRecord)
+    case end(UInt64, OutcomeRecord)
     case change(ConfigurationChange)
     case samples([MetricSample])
   }
@@ -21,13 +23,20 @@ final class JournalKeeper: HistoryRecording, Sendable {
     var entries: [Entry] = []
     /// Lost since the start for want of room here.
     var lost: UInt64 = 0
+    /// Number of the last decision that was begun.
+    var begun: UInt64 = 0
     var isFlushing = false
     var health: JournalHealth
     /// What was last said of its condition: trouble is logged once, not once a second.
     var told: JournalHealth.Condition = .writing
   }
   /// Not Sendable by itself: only the queue touches it.
-  private struct Owned: @unchecked Sendable { let journal: Journal }
+  private final class Owned: @unchecked Sendable {
+    let journal: Journal
+    /// Rows of decisions whose outcome is still to come; bounded by what may be under way.
+    var begun: [UInt64: Int64] = [:]
+    init(_ journal: Journal) { self.journal = journal }
+  }
 
   let path: String
   private let logger: Logger
@@ -40,7 +49,7 @@ final class JournalKeeper: HistoryRecording, Sendable {
     self.path = path
     self.logger = logger
     let journal = Journal(path: path, at: wall)
-    owned = Owned(journal: journal)
+    owned = Owned(journal)
     waiting = Mutex(Waiting(health: journal.health))
     tell(journal.health)
   }
@@ -58,6 +67,17 @@ final class JournalKeeper: HistoryRecording, Sendable {
   func record(_ decision: DecisionRecord, outcome: UnloadOutcome?, because reason: UnloadReason) {
     append(.decision(decision, outcome, reason))
   }
+  func begin(_ decision: DecisionRecord) -> UInt64 {
+    let number = waiting.withLock { waiting in
+      waiting.begun += 1
+      return waiting.begun
+    }
+    append(.beginning(number, decision))
+    // Now, not at the next tick: should this program end meanwhile, the next one finds what was begun.
+    flush(at: decision.time)
+    return number
+  }
+  func finish(_ number: UInt64, _ outcome: OutcomeRecord) { append(.end(number, outcome)) }
   func record(_ change: ConfigurationChange) { append(.change(change)) }
   func record(_ samples: [MetricSample]) { append(.samples(samples)) }
 
@@ -91,6 +111,11 @@ final class JournalKeeper: HistoryRecording, Sendable {
       case .decision(let decision, let outcome, let reason):
         let id = journal.append(decision)
         if let outcome { journal.append(OutcomeRecord(outcome, of: id, because: reason, time: decision.time)) }
+      case .beginning(let number, let decision):
+        if owned.begun.count < Self.limit { owned.begun[number] = journal.append(decision) }
+      case .end(let number, var outcome):
+        outcome.decision = owned.begun.removeValue(forKey: number)
+        journal.append(outcome)
       case .change(let change): journal.append(change)
       case .samples(let samples): for sample in samples { journal.append(sample) }
       }

@@ -17,6 +17,7 @@ import Testing
     ("events.capacity", "100", "100", "99"),
     ("http.limit.body", "1MiB", "1MiB", "64KB"),
     ("unloading.enabled", "off", "false", "maybe"),
+    ("unloading.dry_run", "yes", "true", "perhaps"),
     ("unloading.strategy", "AGGRESSIVE", "aggressive", "not one"),
     ("unloading.profile", "training", "training", "fun"),
     ("unloading.check_interval", "5", "5s", "0"),

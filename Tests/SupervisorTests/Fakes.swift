@@ -144,20 +144,25 @@ struct Stage {
   init(
     files: FakeFiles = FakeFiles(), finder: FakeFinder = FakeFinder(), processLimit: Int = 100, eventCapacity: Int = 100,
     observeInterval: Double? = 60,
-    isEphemeral: Bool = false, meter: (any MemoryMetering)? = nil, history: (any HistoryRecording)? = nil
+    isEphemeral: Bool = false, meter: (any MemoryMetering)? = nil, history: (any HistoryRecording)? = nil,
+    unloading: UnloadingSettings = UnloadingSettings(), pages: (any PageReclaiming)? = nil
   ) {
     let clock = clock
     supervisor = Supervisor(
       inspector: proc, files: files, finder: finder,
       options: SupervisorOptions(
-        processLimit: processLimit, eventCapacity: eventCapacity, observeInterval: observeInterval, isEphemeral: isEphemeral),
-      ownPID: 1, ticksPerSecond: 100, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, meter: meter,
+        processLimit: processLimit, eventCapacity: eventCapacity, observeInterval: observeInterval, isEphemeral: isEphemeral,
+        unloading: unloading),
+      ownPID: 1, ticksPerSecond: 100, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, pages: pages, meter: meter,
       recorder: history,
       now: { clock.now })
   }
 
-  func attach(_ pid: Int32, session: UInt64, segment: FakeSegment = FakeSegment()) -> String? {
-    supervisor.agentAttached(SessionOpening(id: SessionID(session), pid: pid, user: 1000, segment: segment))
+  func attach(
+    _ pid: Int32, session: UInt64, segment: FakeSegment = FakeSegment(), commands: (any AgentCommanding)? = nil
+  ) -> String? {
+    supervisor.agentAttached(
+      SessionOpening(id: SessionID(session), pid: pid, user: 1000, segment: segment, commands: commands))
   }
   func kinds(of pid: Int32? = nil) async -> [EventRecord.Kind] {
     await supervisor.events(after: nil, limit: 1_000, wait: 0, pid: pid).events.map(\.kind)

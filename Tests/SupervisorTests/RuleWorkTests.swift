@@ -18,7 +18,9 @@ import Testing
   }
 
   private func use(_ rules: [Rule]) async {
-    await stage.supervisor.reload(observeInterval: 60, processLimit: 100, unloading: UnloadingSettings(), rules: rules)
+    var settings = UnloadingSettings()
+    settings.isDryRun = true
+    await stage.supervisor.reload(observeInterval: 60, processLimit: 100, unloading: settings, rules: rules)
   }
 
   private func rule(_ name: String, _ metric: RuleMetric, above value: Double, _ actions: RuleAction..., hold: Double = 0) -> Rule

@@ -19,6 +19,10 @@ final class FakeMeter: MemoryMetering {
 final class FakeHistory: HistoryRecording {
   struct State {
     var decisions: [(record: DecisionRecord, outcome: UnloadOutcome?)] = []
+    var outcomes: [OutcomeRecord] = []
+    /// What was begun and ended, in order.
+    var log: [String] = []
+    var waiting: [CheckedContinuation<Void, Never>] = []
     var samples: [MetricSample] = []
     var flushes = 0
   }
@@ -26,6 +30,36 @@ final class FakeHistory: HistoryRecording {
   var decisions: [DecisionRecord] { state.withLock { $0.decisions.map(\.record) } }
   func record(_ decision: DecisionRecord, outcome: UnloadOutcome?, because reason: UnloadReason) {
     state.withLock { $0.decisions.append((decision, outcome)) }
+  }
+  func begin(_ decision: DecisionRecord) -> UInt64 {
+    state.withLock {
+      $0.decisions.append((decision, nil))
+      $0.log.append("begin \(decision.unit.name)")
+      return UInt64($0.decisions.count)
+    }
+  }
+  func finish(_ number: UInt64, _ outcome: OutcomeRecord) {
+    let waiting = state.withLock { state in
+      state.outcomes.append(outcome)
+      state.log.append("end \(outcome.unit.name)")
+      defer { state.waiting = [] }
+      return state.waiting
+    }
+    for continuation in waiting { continuation.resume() }
+  }
+  /// Returns once so many outcomes are there.
+  func outcomes(_ count: Int) async -> [OutcomeRecord] {
+    while true {
+      let found = state.withLock { $0.outcomes }
+      if found.count >= count { return found }
+      await withCheckedContinuation { continuation in
+        let isThere = state.withLock { state in
+          if state.outcomes.count < count { state.waiting.append(continuation) }
+          return state.outcomes.count >= count
+        }
+        if isThere { continuation.resume() }
+      }
+    }
   }
   func record(_ change: ConfigurationChange) {}
   func record(_ samples: [MetricSample]) { state.withLock { $0.samples += samples } }
@@ -38,7 +72,9 @@ final class FakeHistory: HistoryRecording {
   let stage: Stage
 
   init() {
-    stage = Stage(meter: meter, history: history)
+    var settings = UnloadingSettings()
+    settings.isDryRun = true
+    stage = Stage(meter: meter, history: history, unloading: settings)
     stage.proc.add(10)
   }
 

@@ -5,7 +5,7 @@ public struct PlanAnswer: Codable, Sendable, Hashable {
   public var takenAt: Double
   /// False: nothing is unloaded whatever the rows say.
   public var enabled: Bool
-  /// False in this version: what is decided is said and recorded, and nothing is touched.
+  /// False when what is decided is only recorded (`unloading.dry_run`), and when nothing is enabled.
   public var acts: Bool
   /// Name of the strategy for units without one of their own.
   public var strategy: String

@@ -1,0 +1,309 @@
+import Model
+import Testing
+
+@testable import Supervisor
+
+@Suite struct ReclaimTests {
+  let pages = FakePages()
+  let history = FakeHistory()
+  let stage: Stage
+
+  init() {
+    stage = Stage(history: history, pages: pages)
+  }
+
+  /// A process that maps code of `big`, its data, and a file of weights, and computes nothing.
+  private func add(_ pid: Int32, session: UInt64, isIdle: Bool = true) async -> FakeAgent {
+    stage.proc.add(pid)
+    var code = mapping(0x10_0000, 8 << 20, .file(file("/lib/big/libbig.so", inode: 5)), resident: 8 << 20, [.read, .execute])
+    code.usage.privateClean = .mebibytes(8)
+    var data = mapping(0x90_0000, 1 << 20, .file(file("/lib/big/libbig.so", inode: 5)), resident: 1 << 20, [.read, .write])
+    data.usage.privateDirty = .mebibytes(1)
+    var constants = mapping(0xA0_0000, 2 << 20, .file(file("/lib/big/libbig.so", inode: 5)), resident: 2 << 20, [.read])
+    constants.usage.anonymous = .mebibytes(1)
+    constants.usage.privateDirty = .mebibytes(1)
+    let weights = mapping(0x200_0000, 4 << 20, .file(file("/srv/w", inode: 9)), resident: 4 << 20, [.read, .shared])
+    let heap = mapping(0x400_0000, 3 << 20, .anonymous(label: "heap"), resident: 3 << 20, [.read, .write])
+    stage.proc.state.withLock { $0.mappings[pid] = [code, data, constants, weights, heap] }
+    let agent = FakeAgent(stage, pid: pid, session: session)
+    _ = stage.attach(pid, session: session, commands: agent)
+    // Two scans, so that use has been observed and the process has computed nothing since.
+    for _ in 0..<2 {
+      stage.clock.advance(seconds: 60)
+      await stage.supervisor.tick()
+    }
+    if !isIdle { stage.proc.state.withLock { $0.facts[pid]?.processorTicks += 1 } }
+    return agent
+  }
+
+  private func request(
+    _ target: ReclaimRequest.Target, _ rungs: Set<ReclaimRung>? = nil, wanted: Bytes? = nil, force: Bool = false,
+    dryRun: Bool = false
+  ) -> ReclaimRequest {
+    ReclaimRequest(
+      target: target, rungs: rungs ?? ReclaimRequest.standardRungs(of: target), wanted: wanted, isForced: force, isDryRun: dryRun,
+      requester: Requester("user 0", uid: 0, pid: 1))
+  }
+
+  @Test func onlyCleanCodeIsAskedForAndTheFilesCopyGoesAfterwards() async throws {
+    let agent = await add(10, session: 1)
+    let report = try await stage.supervisor.reclaim(request(.package("big", pids: nil), [.modulePages])).reports[0]
+    #expect(agent.asked == [.drop(AddressRange(start: 0x10_0000, end: 0x90_0000), nil)])
+    #expect(report.freedOfUnit == .mebibytes(8) && report.predicted == .mebibytes(8) && report.obstacle == nil)
+    #expect(report.packageBefore?.resident == .mebibytes(11) && report.packageAfter?.resident == .mebibytes(3))
+    #expect(report.rungs[0].agentSeconds == 0.002)
+    pages.state.withLock {
+      #expect($0.dropped == ["/lib/big/libbig.so"])
+      #expect($0.pagedOut.isEmpty, "the agent did it")
+    }
+  }
+
+  @Test func filesThatAreNoCodeGoFromOutside() async throws {
+    _ = await add(10, session: 1)
+    _ = try await stage.supervisor.reclaim(request(.process(10), [.modulePages]))
+    pages.state.withLock {
+      #expect($0.pagedOut.map(\.ranges) == [[AddressRange(start: 0x200_0000, end: 0x240_0000)]])
+      #expect($0.dropped.sorted() == ["/lib/big/libbig.so", "/srv/w"])
+    }
+  }
+
+  @Test func everyProcessLetsGoBeforeTheFilesCopyDoes() async throws {
+    let agents = [await add(10, session: 1), await add(11, session: 2)]
+    let snapshot = try await stage.supervisor.reclaim(request(.package("big", pids: nil), [.modulePages]))
+    #expect(agents.map { $0.asked.count } == [1, 1])
+    #expect(snapshot.reports.map(\.freedOfUnit) == [.mebibytes(8), .mebibytes(8)])
+    #expect(pages.state.withLock { $0.dropped } == ["/lib/big/libbig.so"], "once")
+  }
+
+  @Test func whatIsInUseStaysUnlessForced() async throws {
+    let agent = await add(10, session: 1, isIdle: false)
+    stage.proc.setReferenced(10, .mebibytes(1))
+    let kept = try await stage.supervisor.reclaim(request(.package("big", pids: nil), [.modulePages])).reports[0]
+    #expect(agent.asked.isEmpty)
+    #expect(kept.obstacle == "in-use")
+    #expect(kept.remainders == [ReclaimRemainder(name: "/lib/big/libbig.so", reason: "in-use", bytes: .mebibytes(8))])
+    let forced = try await stage.supervisor.reclaim(request(.package("big", pids: nil), [.modulePages], force: true)).reports[0]
+    #expect(forced.freedOfUnit == .mebibytes(8))
+  }
+
+  @Test func aDryRunSaysWhatWouldGoAndTouchesNothing() async throws {
+    let agent = await add(10, session: 1)
+    let snapshot = try await stage.supervisor.reclaim(request(.package("big", pids: nil), dryRun: true))
+    #expect(snapshot.isDryRun && snapshot.reports[0].predicted == .mebibytes(8))
+    #expect(agent.asked.isEmpty)
+    #expect(history.decisions.isEmpty)
+  }
+
+  @Test func theLadderStopsWhenEnoughCameBack() async throws {
+    let agent = await add(10, session: 1)
+    agent.state.withLock { state in
+      state.answer = { [stage] command in
+        if command == .trim {
+          stage.proc.drop(AddressRange(start: 0x400_0000, end: 0x430_0000), of: 10)
+        }
+        return .done(1)
+      }
+    }
+    let enough = try await stage.supervisor.reclaim(request(.process(10), [.trim, .modulePages], wanted: .mebibytes(3)))
+    #expect(agent.asked == [.trim])
+    #expect(enough.reports[0].freed == .mebibytes(3))
+  }
+
+  @Test(arguments: [
+    (CommandOutcome.failed(2 | 1500 << 32), "too-soon:1500ms"), (.failed(8), "seccomp"), (.unsupported, "agent-too-old"),
+    (.failed(25 | 812 << 32), "thread-inside:812"), (.failed(99), "agent-code-99"),
+  ])
+  func whatTheAgentRefusesIsToldInAWord(outcome: CommandOutcome, word: String) async throws {
+    let agent = await add(10, session: 1)
+    agent.state.withLock { $0.answer = { _ in outcome } }
+    let report = try await stage.supervisor.reclaim(request(.process(10), [.trim])).reports[0]
+    #expect(report.rungs[0].refusal == word)
+    #expect(report.obstacle == word)
+  }
+
+  @Test func aProcessThatEndsMeanwhileEndsTheWait() async throws {
+    let agent = await add(10, session: 1)
+    agent.state.withLock { state in
+      state.answer = { [stage] _ in
+        // As its socket's thread tells, a moment after the question.
+        Task.detached { stage.supervisor.agentDetached(SessionID(1), hasExited: true) }
+        return nil
+      }
+    }
+    stage.proc.state.withLock { _ = $0.cleared }
+    let report = try await stage.supervisor.reclaim(request(.process(10), [.trim])).reports[0]
+    #expect(report.rungs[0].refusal == "connection-ended")
+  }
+
+  @Test func anAgentThatCannotBeReachedIsNoWait() async throws {
+    let agent = await add(10, session: 1)
+    agent.state.withLock { $0.isReachable = false }
+    let report = try await stage.supervisor.reclaim(request(.process(10), [.trim])).reports[0]
+    #expect(report.rungs[0].refusal == "not-answered")
+  }
+
+  @Test func aStoppedProcessIsNotAsked() async throws {
+    let agent = await add(10, session: 1)
+    stage.proc.state.withLock { $0.facts[10]?.state = "T" }
+    let report = try await stage.supervisor.reclaim(request(.process(10), [.trim])).reports[0]
+    #expect(report.rungs[0].refusal == "stopped" && agent.asked.isEmpty)
+  }
+
+  @Test func withoutAnAgentPagesGoFromOutsideAndTheRestIsRefused() async throws {
+    _ = await add(10, session: 1)
+    stage.proc.add(12)
+    stage.proc.state.withLock { $0.mappings[12] = $0.mappings[10] }
+    _ = try await stage.supervisor.adopt(12)
+    let report = try await stage.supervisor.reclaim(request(.process(12), [.trim, .modulePages])).reports[0]
+    #expect(report.rungs.map(\.refusal) == ["no-agent", nil])
+    #expect(pages.state.withLock { $0.pagedOut.map(\.pid) } == [12])
+  }
+
+  @Test func withoutARightTheRefusalIsNamed() async throws {
+    _ = await add(10, session: 1)
+    stage.proc.add(12)
+    stage.proc.state.withLock { $0.mappings[12] = $0.mappings[10] }
+    _ = try await stage.supervisor.adopt(12)
+    pages.state.withLock { $0.failure = .notPermitted("ptrace") }
+    let report = try await stage.supervisor.reclaim(request(.process(12), [.modulePages])).reports[0]
+    #expect(report.obstacle == "not-permitted")
+  }
+
+  @Test func heapPagesNeedASwap() async throws {
+    _ = await add(10, session: 1)
+    let none = try await stage.supervisor.reclaim(request(.process(10), [.heapPages])).reports[0]
+    #expect(none.obstacle == "no-swap")
+    pages.state.withLock { $0.swap = .mebibytes(100) }
+    _ = try await stage.supervisor.reclaim(request(.process(10), [.heapPages]))
+    #expect(pages.state.withLock { $0.pagedOut.map(\.ranges) } == [[AddressRange(start: 0x400_0000, end: 0x430_0000)]])
+  }
+
+  @Test func filesThatMayBeGoneStay() async throws {
+    let agent = await add(10, session: 1)
+    pages.state.withLock { $0.obstacles["/lib/big/libbig.so"] = "remote-file-system" }
+    let report = try await stage.supervisor.reclaim(request(.package("big", pids: nil), [.modulePages])).reports[0]
+    #expect(agent.asked.isEmpty && report.obstacle == "remote-file-system")
+  }
+
+  @Test func aUsersWordForbids() async throws {
+    _ = await add(10, session: 1)
+    for preference in [UnitPreference(allowUnload: false), UnitPreference(unitClass: .critical)] {
+      var settings = UnloadingSettings()
+      settings.preferences["big"] = preference
+      await stage.supervisor.reload(observeInterval: 60, processLimit: 100, unloading: settings)
+      await #expect(throws: CommandError.self) {
+        try await stage.supervisor.reclaim(request(.package("big", pids: nil)))
+      }
+      #expect(try await stage.supervisor.reclaim(request(.package("big", pids: nil), force: true)).reports.count == 1)
+    }
+  }
+
+  @Test func unknownNamesAndProcessesAreErrors() async throws {
+    _ = await add(10, session: 1)
+    await #expect(throws: CommandError.noSuchUnit("bug", nearest: "big")) {
+      try await stage.supervisor.reclaim(request(.package("bug", pids: nil)))
+    }
+    await #expect(throws: CommandError.notWatched(pid: 77, watched: [10])) {
+      try await stage.supervisor.reclaim(request(.process(77)))
+    }
+  }
+
+  @Test func twoAtATimeInOneProcessAreRefused() async throws {
+    let agent = await add(10, session: 1)
+    let (asked, told) = AsyncStream.makeStream(of: Void.self)
+    agent.state.withLock { $0.answer = { _ in told.yield(); return nil } }
+    let first = Task { try await stage.supervisor.reclaim(request(.process(10), [.trim])) }
+    for await _ in asked { break }
+    await #expect(throws: CommandError.self) { try await stage.supervisor.reclaim(request(.process(10), [.trim])) }
+    let other = try await stage.supervisor.reclaim(request(.package("big", pids: nil), [.modulePages]))
+    #expect(other.reports.map(\.refusal) == ["under-way"])
+    stage.supervisor.agentDetached(SessionID(1), hasExited: false)
+    #expect(try await first.value.reports[0].rungs[0].refusal == "connection-ended")
+  }
+
+  @Test func whatIsBegunIsInTheJournalBeforeItIsDone() async throws {
+    let agent = await add(10, session: 1)
+    agent.state.withLock { state in
+      state.answer = { [history] _ in
+        history.state.withLock { $0.log.append("asked") }
+        return .done(0)
+      }
+    }
+    _ = try await stage.supervisor.reclaim(request(.package("big", pids: nil), [.modulePages]))
+    #expect(history.state.withLock { $0.log } == ["begin big", "asked", "end big"])
+    let outcome = history.state.withLock { $0.outcomes[0] }
+    #expect(outcome.result == .freed && outcome.freed == .mebibytes(8) && outcome.reason == "manual")
+    #expect(outcome.rungs == [RungRecord(rung: "module-pages", freed: .mebibytes(8), seconds: 0.002, refusal: nil)])
+    #expect(history.decisions[0].requester.uid == 0)
+  }
+}
+
+@Suite struct ActingTests {
+  let meter = FakeMeter()
+  let history = FakeHistory()
+  let pages = FakePages()
+
+  private func stage(_ settings: UnloadingSettings = UnloadingSettings()) -> (Stage, FakeAgent) {
+    let stage = Stage(meter: meter, history: history, unloading: settings, pages: pages)
+    stage.proc.add(10)
+    var code = mapping(0x10_0000, 8 << 20, .file(file("/lib/big/libbig.so", inode: 5)), resident: 8 << 20, [.read, .execute])
+    code.usage.privateClean = .mebibytes(8)
+    stage.proc.state.withLock { $0.mappings[10] = [code] }
+    let agent = FakeAgent(stage, pid: 10, session: 1)
+    _ = stage.attach(10, session: 1, commands: agent)
+    return (stage, agent)
+  }
+
+  private func run(_ stage: Stage, looks: Int) async {
+    for _ in 0..<looks {
+      stage.clock.advance(seconds: 60)
+      await stage.supervisor.tick()
+    }
+  }
+
+  @Test func anIdlePackageGoesAndWhatCameBackIsMeasuredAndRecorded() async {
+    let (stage, agent) = stage()
+    await run(stage, looks: 20)
+    let outcomes = await history.outcomes(1)
+    #expect(agent.drops == 1)
+    #expect(outcomes[0].result == .freed && outcomes[0].freed == .mebibytes(8))
+    #expect(outcomes[0].text == "Usage pattern unloading (balanced)")
+    #expect(pages.state.withLock { $0.dropped }.isEmpty, "idle and memory free: the kernel's copies may stay")
+    await run(stage, looks: 5)
+    #expect(agent.drops == 1, "nothing of it is left to go")
+  }
+
+  @Test func forWantOfMemoryTheKernelsCopiesGoToo() async {
+    let (stage, _) = stage()
+    await run(stage, looks: 2)
+    meter.set(0.9, stalled: 0)
+    await run(stage, looks: 1)
+    _ = await history.outcomes(1)
+    #expect(pages.state.withLock { $0.dropped } == ["/lib/big/libbig.so"])
+  }
+
+  @Test func aDryRunOnlySays() async {
+    var settings = UnloadingSettings()
+    settings.isDryRun = true
+    let (stage, agent) = stage(settings)
+    await run(stage, looks: 30)
+    #expect(agent.asked.isEmpty)
+    #expect(history.state.withLock { $0.decisions.first?.outcome?.result } == .dryRun)
+  }
+
+  @Test func pagesThatComeBackSoonAreRegretted() async {
+    let (stage, agent) = stage()
+    await run(stage, looks: 20)
+    _ = await history.outcomes(1)
+    stage.proc.state.withLock { state in
+      state.mappings[10]![0].usage.resident = .mebibytes(8)
+      state.mappings[10]![0].usage.privateClean = .mebibytes(8)
+      state.mappings[10]![0].usage.referenced = .mebibytes(8)
+      state.facts[10]!.processorTicks += 1
+    }
+    await run(stage, looks: 1)
+    let figures = await stage.supervisor.plan(name: "big").rows[0].judgement.figures
+    #expect(figures.regret > 1.5, "regret \(figures.regret)")
+    #expect(agent.drops == 1)
+  }
+}
