@@ -15,6 +15,9 @@ public protocol SupervisorCommands: Sendable {
   func heapProgress(of pid: Int32) async throws(CommandError) -> HeapProgress
   /// What would be given back now and why the rest stays; of units of this name only, or of all. Changes nothing.
   func plan(name: String?) async -> PlanSnapshot
+  /// What a person could change, about all or about one process. Measures for some seconds.
+  /// - Parameter unloads: As the journal counts them; nil without one.
+  func recommendations(of pid: Int32?, unloads: UnloadWindow?) async throws(CommandError) -> RecommendationsSnapshot
   /// Answers when something newer than `after` is there or `wait` seconds are over. Nil for `after`: the oldest kept.
   func events(after: UInt64?, limit: Int, wait: Double, pid: Int32?) async -> EventsPage
 }

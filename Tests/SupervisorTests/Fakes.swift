@@ -144,7 +144,8 @@ struct Stage {
   init(
     files: FakeFiles = FakeFiles(), finder: FakeFinder = FakeFinder(), processLimit: Int = 100, eventCapacity: Int = 100,
     observeInterval: Double? = 60,
-    isEphemeral: Bool = false, meter: (any MemoryMetering)? = nil, history: (any HistoryRecording)? = nil
+    isEphemeral: Bool = false, meter: (any MemoryMetering)? = nil, history: (any HistoryRecording)? = nil,
+    processors: (any ProcessorMetering)? = nil, comparer: (any MemoryComparing)? = nil
   ) {
     let clock = clock
     supervisor = Supervisor(
@@ -152,7 +153,7 @@ struct Stage {
       options: SupervisorOptions(
         processLimit: processLimit, eventCapacity: eventCapacity, observeInterval: observeInterval, isEphemeral: isEphemeral),
       ownPID: 1, ticksPerSecond: 100, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, meter: meter,
-      recorder: history,
+      recorder: history, processorMeter: processors, comparer: comparer, pause: { clock.advance(seconds: $0) },
       now: { clock.now })
   }
 
