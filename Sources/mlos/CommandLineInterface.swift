@@ -19,7 +19,8 @@ struct CommandLineInterface: AsyncParsableCommand {
     version: "mlos \(Release.version)",
     subcommands: [
       RunCommand.self, TopCommand.self, ProcessesCommand.self, ModulesCommand.self, PackagesCommand.self, HeapCommand.self,
-      PlanCommand.self, WhyCommand.self, HistoryCommand.self, ExportCommand.self, RecordCommand.self, SimulateCommand.self,
+      PlanCommand.self, WhyCommand.self, RecommendationsCommand.self, HistoryCommand.self, ExportCommand.self,
+      RecordCommand.self, SimulateCommand.self,
       EventsCommand.self, AdoptCommand.self, StatusCommand.self, ConfigCommand.self,
       DoctorCommand.self, CompletionCommand.self,
     ])
