@@ -42,6 +42,13 @@ extension ControlClient {
     try await get(["plan"], query: [("name", name)])
   }
 
+  /// What a person could change; measured meanwhile, which takes some seconds.
+  ///
+  /// - Parameter pid: About this process only; nil for all.
+  public func recommendations(pid: Int32? = nil) async throws(ClientError) -> Answer<RecommendationsAnswer> {
+    try await get(["recommendations"], query: [("pid", pid.map { "\($0)" })], wait: .seconds(5))
+  }
+
   /// The settings in force.
   public func configuration() async throws(ClientError) -> Answer<ConfigAnswer> { try await get(["config"]) }
 

@@ -100,6 +100,7 @@ public struct ControlAPI: Sendable {
         return try JSON.response(PackagesAnswer(try await commands.packages(of: pid)))
       },
       .get("api/v1/plan", query: ["name"]) { request, _ in try await plan(request) },
+      .get("api/v1/recommendations", query: ["pid"]) { request, _ in try await recommendations(request) },
       .get("api/v1/events", query: ["after", "limit", "wait", "pid"]) { request, _ in try await events(request) },
       .post("api/v1/adopt") { request, _ in try await adopt(request) },
     ]

@@ -78,6 +78,8 @@ public protocol HistoryAnswering: Sendable {
   func metrics() async throws(HistoryError) -> MetricsAnswer
   func history(_ query: MetricQuery) async throws(HistoryError) -> HistoryAnswer
   func totals() async throws(HistoryError) -> TotalsAnswer
+  /// Counted over a stretch of time, in seconds since 1970.
+  func unloads(from: Double, to: Double) async throws(HistoryError) -> UnloadWindow
   func export(_ query: ExportQuery) async throws(HistoryError) -> ExportAnswer
 }
 

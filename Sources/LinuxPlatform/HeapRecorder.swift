@@ -95,7 +95,7 @@ public final class HeapRecorder: Sendable {
   private func drain(
     _ unwinder: StackUnwinder, _ aggregate: inout HeapAggregate, _ refused: inout UInt64, budget: UInt64
   ) {
-    let limit = monotonic() + budget
+    let limit = monotonicTime() + budget
     unwinder.map.beginRound()
     while true {
       switch segment.take() {
@@ -103,10 +103,10 @@ public final class HeapRecorder: Sendable {
       case .refused: refused &+= 1
       case .sample(let sample):
         if aggregate.isFull { aggregate.keep(only: segment.live()) }
-        let stack = unwinder.unwind(sample.stack) { monotonic() < limit + Self.grace }
+        let stack = unwinder.unwind(sample.stack) { monotonicTime() < limit + Self.grace }
         aggregate.add(id: sample.id, size: sample.bytes, mean: sample.mean, stack)
       }
-      if monotonic() > limit { return }
+      if monotonicTime() > limit { return }
     }
   }
 
@@ -138,8 +138,8 @@ public final class HeapRecorder: Sendable {
     record.stacksLost = header.ring_lost
     record.liveLost = header.live_lost
     record.refused = refused
-    let limit = monotonic() + Self.namingBudget
-    HeapNaming(map: map, pid: pid) { monotonic() < limit }.fill(&record, aggregate.stacks)
+    let limit = monotonicTime() + Self.namingBudget
+    HeapNaming(map: map, pid: pid) { monotonicTime() < limit }.fill(&record, aggregate.stacks)
     return record
   }
 
@@ -157,7 +157,7 @@ public final class HeapRecorder: Sendable {
 }
 
 /// CLOCK_MONOTONIC nanoseconds.
-private func monotonic() -> UInt64 {
+func monotonicTime() -> UInt64 {
   var time = timespec()
   clock_gettime(CLOCK_MONOTONIC, &time)
   return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)

@@ -17,6 +17,9 @@ public protocol SupervisorCommands: Sendable {
   func plan(name: String?) async -> PlanSnapshot
   /// Gives memory back and measures what came of it. Answers when it is done.
   func reclaim(_ request: ReclaimRequest) async throws(CommandError) -> ReclaimSnapshot
+  /// What a person could change, about all or about one process. Measures for some seconds.
+  /// - Parameter unloads: As the journal counts them; nil without one.
+  func recommendations(of pid: Int32?, unloads: UnloadWindow?) async throws(CommandError) -> RecommendationsSnapshot
   /// Answers when something newer than `after` is there or `wait` seconds are over. Nil for `after`: the oldest kept.
   func events(after: UInt64?, limit: Int, wait: Double, pid: Int32?) async -> EventsPage
 }

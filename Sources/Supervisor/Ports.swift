@@ -85,6 +85,19 @@ public protocol PageReclaiming: Sendable {
   func freeSwap() -> Bytes?
 }
 
+/// What threads get of the processors: see `LinuxPlatform.ProcessorMeter`.
+public protocol ProcessorMetering: Sendable {
+  func threads(of pid: Int32) throws(InspectionError) -> ThreadTimes
+  /// Processors that these threads may use.
+  func allowance(of pid: Int32, threads: [Int32]) throws(InspectionError) -> ProcessorAllowance
+}
+
+/// Finds equal content in several processes: see `LinuxPlatform.PageComparison`. Takes some seconds, on a thread of its own.
+public protocol MemoryComparing: Sendable {
+  /// What could be read of each program.
+  func compare(_ programs: [ComparedProgram]) async -> [ComparisonReading]
+}
+
 /// Remembers what was decided: see `Journal`. Never waits for a disk.
 public protocol HistoryRecording: Sendable {
   /// - Parameters:

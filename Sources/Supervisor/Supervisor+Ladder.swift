@@ -229,7 +229,7 @@ extension Supervisor {
       watched.append(climber.pid)
     }
     guard !watched.isEmpty else { return [:] }
-    try? await Task.sleep(for: .seconds(Self.useSampleSeconds))
+    await pause(Self.useSampleSeconds)
     var used: [Int32: Set<LastUse.FileKey>] = [:]
     for pid in watched {
       guard let mappings = try? inspector.mappings(of: pid) else { continue }

@@ -56,6 +56,12 @@ public actor Supervisor: SupervisorCommands {
   let meter: (any MemoryMetering)?
   let recorder: (any HistoryRecording)?
   let heapProfiler: (any HeapProfiling)?
+  let processorMeter: (any ProcessorMetering)?
+  let comparer: (any MemoryComparing)?
+  /// Waits for so many seconds; a test moves its clock instead.
+  let pause: @Sendable (Double) async -> Void
+  /// Who asks meanwhile gets the same figures.
+  var advising: Task<RecommendationFigures, Never>?
   var waiters: [UInt64: EventWaiter] = [:]
   var nextWaiter: UInt64 = 0
   /// Something was watched at some time: an ephemeral supervisor ends when that is over.
@@ -72,9 +78,16 @@ public actor Supervisor: SupervisorCommands {
   public init(
     inspector: any ProcessInspecting, files: any FileInspecting, finder: (any AgentFinding)?, options: SupervisorOptions,
     ownPID: Int32,
-    ticksPerSecond: Double, logger: Logger, heapProfiler: (any HeapProfiling)? = nil, pages: (any PageReclaiming)? = nil, meter: (any MemoryMetering)? = nil,
-    recorder: (any HistoryRecording)? = nil, now: @escaping @Sendable () -> Moment
+    ticksPerSecond: Double, logger: Logger, heapProfiler: (any HeapProfiling)? = nil,
+    pages: (any PageReclaiming)? = nil, meter: (any MemoryMetering)? = nil,
+    recorder: (any HistoryRecording)? = nil, processorMeter: (any ProcessorMetering)? = nil,
+    comparer: (any MemoryComparing)? = nil,
+    pause: @escaping @Sendable (Double) async -> Void = { try? await Task.sleep(for: .seconds($0)) },
+    now: @escaping @Sendable () -> Moment
   ) {
+    self.processorMeter = processorMeter
+    self.comparer = comparer
+    self.pause = pause
     self.meter = meter
     self.recorder = recorder
     unloading = Unloading(settings: options.unloading, rules: options.rules)

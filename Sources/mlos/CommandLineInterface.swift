@@ -19,7 +19,9 @@ struct CommandLineInterface: AsyncParsableCommand {
     version: "mlos \(Release.version)",
     subcommands: [
       RunCommand.self, TopCommand.self, ProcessesCommand.self, ModulesCommand.self, PackagesCommand.self, HeapCommand.self,
-      UnloadCommand.self, TrimCommand.self, CollectCommand.self, PlanCommand.self, WhyCommand.self, HistoryCommand.self, ExportCommand.self, RecordCommand.self, SimulateCommand.self,
+      UnloadCommand.self, TrimCommand.self, CollectCommand.self,
+      PlanCommand.self, WhyCommand.self, RecommendationsCommand.self, HistoryCommand.self, ExportCommand.self,
+      RecordCommand.self, SimulateCommand.self,
       EventsCommand.self, AdoptCommand.self, StatusCommand.self, ConfigCommand.self,
       DoctorCommand.self, CompletionCommand.self,
     ])

@@ -1,3 +1,4 @@
+import Dispatch
 import LinuxPlatform
 import Model
 import Supervisor
@@ -57,6 +58,31 @@ struct CatalogInspector: FileInspecting {
 }
 
 extension MemoryMeter: MemoryMetering {}
+
+/// Threads and processors as the supervisor wants them.
+struct ProcFSProcessors: ProcessorMetering {
+  let meter = ProcessorMeter()
+
+  func threads(of pid: Int32) throws(InspectionError) -> ThreadTimes {
+    try inspecting { () throws(PlatformError) in try meter.threads(of: pid) }
+  }
+  func allowance(of pid: Int32, threads: [Int32]) throws(InspectionError) -> ProcessorAllowance {
+    try inspecting { () throws(PlatformError) in try meter.allowance(of: pid, threads: threads) }
+  }
+}
+
+/// Compares memory on a queue of its own: seconds of reading hold up neither the supervisor nor those who serve HTTP.
+struct QueuedComparison: MemoryComparing {
+  private let queue = DispatchQueue(label: "mlos.comparison", qos: .utility)
+  private let comparison = PageComparison()
+
+  func compare(_ programs: [ComparedProgram]) async -> [ComparisonReading] {
+    let comparison = comparison
+    return await withCheckedContinuation { continuation in
+      queue.async { continuation.resume(returning: comparison.compare(programs)) }
+    }
+  }
+}
 
 /// Heap profiles as the supervisor wants them.
 struct RecorderProfiler: HeapProfiling {

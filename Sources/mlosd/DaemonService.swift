@@ -60,7 +60,8 @@ struct DaemonService {
         observeInterval: Self.observeInterval(settings), isEphemeral: isEphemeral, unloading: UnloadingSettings(settings),
         rules: settings.rules),
       ownPID: getpid(), ticksPerSecond: Double(ProcFS.ticksPerSecond), logger: Logger(label: "supervisor"),
-      heapProfiler: RecorderProfiler(), pages: PlatformPages(), meter: MemoryMeter(), recorder: keeper, now: currentMoment)
+      heapProfiler: RecorderProfiler(), pages: PlatformPages(), meter: MemoryMeter(), recorder: keeper,
+      processorMeter: ProcFSProcessors(), comparer: QueuedComparison(), now: currentMoment)
     let listener: AgentListener
     do {
       listener = try AgentListener(

@@ -62,6 +62,10 @@ extension JournalKeeper: HistoryAnswering {
     }
   }
 
+  func unloads(from: Double, to: Double) async throws(HistoryError) -> UnloadWindow {
+    try await answering { try $0.unloads(from: from, to: to) }
+  }
+
   func answering<Value: Sendable>(
     _ question: @escaping @Sendable (Journal) throws -> Value
   ) async throws(HistoryError) -> Value {

@@ -145,7 +145,8 @@ struct Stage {
     files: FakeFiles = FakeFiles(), finder: FakeFinder = FakeFinder(), processLimit: Int = 100, eventCapacity: Int = 100,
     observeInterval: Double? = 60,
     isEphemeral: Bool = false, meter: (any MemoryMetering)? = nil, history: (any HistoryRecording)? = nil,
-    unloading: UnloadingSettings = UnloadingSettings(), pages: (any PageReclaiming)? = nil
+    unloading: UnloadingSettings = UnloadingSettings(), pages: (any PageReclaiming)? = nil,
+    processors: (any ProcessorMetering)? = nil, comparer: (any MemoryComparing)? = nil
   ) {
     let clock = clock
     supervisor = Supervisor(
@@ -154,7 +155,7 @@ struct Stage {
         processLimit: processLimit, eventCapacity: eventCapacity, observeInterval: observeInterval, isEphemeral: isEphemeral,
         unloading: unloading),
       ownPID: 1, ticksPerSecond: 100, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, pages: pages, meter: meter,
-      recorder: history,
+      recorder: history, processorMeter: processors, comparer: comparer, pause: { clock.advance(seconds: $0) },
       now: { clock.now })
   }
 

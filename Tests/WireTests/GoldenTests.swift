@@ -20,6 +20,7 @@ import Wire
     try check(samples.heap, "heap", known)
     try check(samples.heapProgress, "heap-progress", known)
     try check(samples.plan, "plan", known)
+    try check(samples.recommendations, "recommendations", known)
     try check(samples.decisions, "decisions", known)
     try check(samples.changes, "changes", known)
     try check(samples.history, "history", known)

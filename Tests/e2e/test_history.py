@@ -66,6 +66,10 @@ class History(Case):
         why = watch.mlos("why", row["name"], "--pid", str(program.pid)).stdout
         self.assertIn("decided before", why)
         self.assertIn(line, why)
+        answer = watch.json("why", row["name"], "--pid", str(program.pid))
+        self.assertEqual((answer["schema"], [u["pid"] for u in answer["units"]]), ("mlos.why/1", [program.pid]))
+        self.assertIn(row, answer["decisions"])
+        self.assertEqual(answer["decisions"], sorted(answer["decisions"], key=lambda d: (d["at"], d["id"])))
         # What it says would help does.
         hint = re.search(r"deny it \((mlos config set .*?) false\)", re.sub(r"\s+", " ", why))
         assert hint, why
@@ -105,6 +109,8 @@ class History(Case):
         name = row["name"]
         watch.await_quietly("nothing of the program in memory", lambda: watch.request("GET", f"/api/v1/plan?name={name}")[0] == 404)
         self.assertIn(f"{name} is not in memory now", watch.mlos("why", name).stdout)
+        answer = watch.json("why", name)
+        self.assertEqual((answer["units"], row in answer["decisions"]), ([], True))
 
     def test_changed_setting_holds_after_a_restart(self) -> None:
         watch = self.supervisor()
@@ -170,6 +176,11 @@ class History(Case):
         self.assertEqual(watch.request("GET", "/api/v1/decisions")[0], 409)
         done = watch.mlos("history", check=False)
         self.assertEqual((done.returncode, "journal.path" in done.stderr), (4, True))
+        program = self.program(watch.socket, "checkpoint('there')\n")
+        self.assertEqual(program.line(), "there")
+        watch.wait_for(program.pid)
+        name = watch.get("/api/v1/plan")["units"][0]["name"]
+        self.assertIsNone(watch.json("why", name)["decisions"])
 
     def test_supervisor_of_a_program_keeps_none_unless_told(self) -> None:
         self.assertEqual(self.supervisor("--ephemeral").get("/api/v1/status")["journal"]["condition"], "writing")

@@ -42,32 +42,43 @@ struct WhyCommand: AsyncParsableCommand {
     Output.prepare()
     do throws(ClientError) {
       let terminal = output.terminal
-      let answer: ControlClient.Answer<PlanAnswer>
+      let plan: PlanAnswer
       do throws(ClientError) {
-        answer = try await client.plan(name: name)
+        plan = try await client.plan(name: name).body
       } catch .answered(404, let refusal) {
         // Not in memory now: what was decided about it before may say why.
-        let decided = output.json ? [] : try await decisions(client)
-        guard !decided.isEmpty else { throw .answered(status: 404, refusal) }
-        Output.print(terminal.wrapped("\(name) is not in memory now", indent: 2) + WhyView.lines(decided, terminal))
+        let decided = try await decisions(client)
+        guard let decided, !decided.isEmpty else { throw .answered(status: 404, refusal) }
+        guard output.json else {
+          Output.print(terminal.wrapped("\(name) is not in memory now", indent: 2) + WhyView.lines(decided, terminal))
+          return
+        }
+        var now = try await client.plan().body
+        now.units = []
+        try show(WhyListing(now, decisions: decided, pid: nil))
         return
       }
-      let decided = output.json ? [] : try await decisions(client)
+      let decided = try await decisions(client)
+      guard !output.json else { return try show(WhyListing(plan, decisions: decided, pid: pid?.pid)) }
       Output.print(
-        output.json
-          ? [JSONText.indented(answer.json)]
-          : WhyView(answer: answer.body, pid: pid?.pid, showsAll: all).lines(terminal) + WhyView.lines(decided, terminal))
+        WhyView(answer: plan, pid: pid?.pid, showsAll: all).lines(terminal) + WhyView.lines(decided ?? [], terminal))
     } catch {
       throw Failure(error)
     }
   }
 
-  /// The last ones of the journal; none where none is kept.
-  private func decisions(_ client: ControlClient) async throws(ClientError) -> [DecisionRow] {
+  private func show(_ listing: WhyListing) throws(ClientError) {
+    let compact: [UInt8]
+    do { compact = Array(try Coding.encoder().encode(listing)) } catch { throw .protocolError("\(error)") }
+    Output.print([JSONText.indented(compact)])
+  }
+
+  /// The last ones of the journal, newest first; nil where none is kept.
+  private func decisions(_ client: ControlClient) async throws(ClientError) -> [DecisionRow]? {
     do throws(ClientError) {
       return try await client.decisions(of: name, pid: pid?.pid, limit: WhyView.shown)
     } catch .answered(409, _) {
-      return []
+      return nil
     }
   }
 }

@@ -50,6 +50,8 @@ enum AnswerStage {
       consume(PprofProfile(answer: answer).encoded().count)
     case ConfigAnswer.schema:
       if let answer = decode(ConfigAnswer.self, json) { use(ConfigView(answer: answer, showsOrigin: true).lines(terminal)) }
+    case RecommendationsAnswer.schema:
+      if let answer = decode(RecommendationsAnswer.self, json) { use(RecommendationsView(answer: answer).lines(terminal)) }
     case HeapProgressAnswer.schema: _ = decode(HeapProgressAnswer.self, json)
     case AdoptAnswer.schema: _ = decode(AdoptAnswer.self, json)
     default: return

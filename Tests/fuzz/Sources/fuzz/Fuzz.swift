@@ -54,6 +54,12 @@ private let targets: [String: @Sendable ([UInt8]) -> Void] = [
   },
   "statm": { _ = try? StatmLine($0) },
   "status": { _ = try? StatusFile($0) },
+  "processors": { input in
+    _ = try? SchedstatLine(input)
+    for processor in (ProcessorList.parse(input) ?? []).union(ProcessorList.allowed(inStatus: input)) {
+      precondition((0..<ProcessorList.limit).contains(processor))
+    }
+  },
   "smaps": { input in
     for entry in (try? Smaps.entries(input)) ?? [] { consume(Int(truncatingIfNeeded: entry.usage.resident.count)) }
   },
