@@ -1,5 +1,6 @@
 import LinuxPlatform
 import Model
+import SocketAPI
 import Supervisor
 
 /// /proc as the supervisor wants it.
@@ -57,6 +58,8 @@ struct CatalogInspector: FileInspecting {
 }
 
 extension MemoryMeter: MemoryMetering {}
+extension PressureWatcher: PressureWatching {}
+extension PressureListener: PressureTelling {}
 
 /// Heap profiles as the supervisor wants them.
 struct RecorderProfiler: HeapProfiling {
