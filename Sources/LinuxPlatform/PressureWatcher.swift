@@ -247,7 +247,7 @@ public final class PressureWatcher: @unchecked Sendable {
       return
     }
     group = arm("\(files.group)/memory.pressure", \.group, Token.group)
-    guard let file = try? openPath("\(files.group)/memory.events", O_RDONLY | O_NONBLOCK),
+    guard limits == nil, let file = try? openPath("\(files.group)/memory.events", O_RDONLY | O_NONBLOCK),
       let counts = Self.counts(file.descriptor)
     else { return }
     shared.withLock { $0.limits = counts }
@@ -277,7 +277,7 @@ public final class PressureWatcher: @unchecked Sendable {
       }
       return descriptor
     } catch {
-      shared.withLock { $0[keyPath: place].fail(error.code == .notFound ? .unavailable : .refused, error.description) }
+      shared.withLock { $0[keyPath: place].fail(.refused, error.description) }
       return nil
     }
   }

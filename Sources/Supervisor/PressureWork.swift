@@ -52,6 +52,8 @@ struct PressureWork {
   static let longestLook: UInt64 = 2_000_000_000
   /// 1 s between two times that programs are told: a cache cannot be emptied faster.
   static let ringPause: UInt64 = 1_000_000_000
+  /// 10 s between two records of how long a decision took: stalls that nothing is done about may last for days.
+  static let tellPause: UInt64 = 10_000_000_000
   /// Less than this is no progress.
   static let progress = Bytes.mebibytes(1)
 
@@ -68,6 +70,7 @@ struct PressureWork {
   private var pending: PressureEvent?
   private var lastDecision: UInt64?
   private var lastRing: UInt64?
+  private var lastTold: UInt64?
   private var nextSample: UInt64 = 0
   /// Pause to the next look, and what was in use at the last; nil while memory is not short.
   private var look: (pause: UInt64, used: Bytes)?
@@ -135,6 +138,13 @@ struct PressureWork {
   mutating func isRingDue(at now: UInt64) -> Bool {
     guard isPressed, lastRing.map({ now &- $0 >= Self.ringPause }) ?? true else { return false }
     lastRing = now
+    return true
+  }
+
+  /// Whether the time that a decision took is to be recorded.
+  mutating func isTellingDue(at now: UInt64) -> Bool {
+    guard lastTold.map({ now &- $0 >= Self.tellPause }) ?? true else { return false }
+    lastTold = now
     return true
   }
 

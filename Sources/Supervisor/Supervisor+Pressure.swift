@@ -36,7 +36,9 @@ extension Supervisor {
     unloading.nextCheck = 0
     decide(at: moment)
     let ended = now()
-    guard let milliseconds = unloading.pressure.decided(began: moment.monotonic, ended: ended.monotonic) else { return }
+    guard let milliseconds = unloading.pressure.decided(began: moment.monotonic, ended: ended.monotonic),
+      unloading.pressure.isTellingDue(at: ended.monotonic)
+    else { return }
     logger.info(
       "pressure event to decision",
       metadata: ["milliseconds": "\(milliseconds)", "pressed": "\(unloading.pressure.isPressed)"])
@@ -67,7 +69,8 @@ extension Supervisor {
     let work = unloading.pressure
     return PressureSnapshot(
       watch: work.watcher?.report(), bell: work.bell?.report(), takenAt: moment,
-      checkSeconds: unloading.policy.settings.checkIntervalSeconds, isPressed: work.isPressed, swapUsed: meter?.swapUsed(),
+      checkSeconds: unloading.policy.settings.checkIntervalSeconds,
+      isPressed: work.isPressed && unloading.policy.settings.isEnabled, swapUsed: meter?.swapUsed(),
       events: work.events, lastEventAt: work.lastEvent.map { moment.wallTime(ofMonotonic: $0) }, decisions: work.decisions,
       lastMilliseconds: work.lastMilliseconds, slowestMilliseconds: work.slowestMilliseconds)
   }

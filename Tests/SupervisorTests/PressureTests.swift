@@ -105,6 +105,11 @@ final class FakeBell: PressureTelling {
     let status = await status
     #expect(status.decisions == 2 && status.events == 2)
     #expect(abs((status.lastMilliseconds ?? 0) - 70) < 0.001)
+    // Recorded is one in ten seconds.
+    #expect(values("pressure.decision_milliseconds") == [0])
+    stage.clock.advance(seconds: 10)
+    event()
+    #expect(await self.status.decisions == 3)
     #expect(values("pressure.decision_milliseconds").count == 2)
   }
 
