@@ -43,7 +43,8 @@ public final class PressureWatcher: @unchecked Sendable {
     }
   }
 
-  /// 1 s: a group that goes is not looked for at once, since one that comes and goes would keep the thread busy. Doubles.
+  /// 1 s: a group that goes is not looked for at once, since one that comes and goes would keep the thread busy. Doubles with each
+  /// loss and each look in vain.
   static let firstRetry: UInt64 = 1_000_000_000
   static let longestRetry: UInt64 = 60_000_000_000
   /// 1 s without the group's counters after they moved: beyond its high mark they may move a hundred times a second.
@@ -74,7 +75,9 @@ public final class PressureWatcher: @unchecked Sendable {
   private var machine: Int32?
   private var group: Int32?
   private var limits: Int32?
-  private var retry: (at: UInt64, pause: UInt64)?
+  private var retry: UInt64?
+  private var retryPause = PressureWatcher.firstRetry
+  private var joinedAt: UInt64 = 0
   private var resumeLimits: UInt64?
 
   public convenience init(files: PressureFiles = PressureFiles(), listener: Listener) throws(PlatformError) {
@@ -130,7 +133,7 @@ public final class PressureWatcher: @unchecked Sendable {
     while true {
       let (alarm, isStopping) = shared.withLock { ($0.alarm, $0.isStopping) }
       if isStopping { return }
-      let next = [alarm, retry?.at, resumeLimits].compactMap(\.self).min()
+      let next = [alarm, retry, resumeLimits].compactMap(\.self).min()
       for event in loop.wait(milliseconds: next.map { Self.milliseconds(until: $0) }) { take(event) }
       ring()
     }
@@ -156,15 +159,10 @@ public final class PressureWatcher: @unchecked Sendable {
       // What moved meanwhile fires at once.
       if let limits { watch(limits, Token.limits) }
     }
-    if let due = retry, due.at <= now {
+    if let at = retry, at <= now {
+      retry = nil
       joinGroup()
-      guard group == nil else {
-        retry = nil
-        listener.changed(shared.withLock { $0.group })
-        return
-      }
-      let pause = min(due.pause * 2, Self.longestRetry)
-      retry = (now &+ pause, pause)
+      if group == nil { joinLater(at: now) } else { listener.changed(shared.withLock { $0.group }) }
     }
   }
 
@@ -209,7 +207,9 @@ public final class PressureWatcher: @unchecked Sendable {
       drop(&group)
       drop(&limits)
       resumeLimits = nil
-      retry = (monotonicNow() &+ Self.firstRetry, Self.firstRetry)
+      let now = monotonicNow()
+      if now &- joinedAt >= Self.longestRetry { retryPause = Self.firstRetry }
+      joinLater(at: now)
       told = shared.withLock { shared in
         shared.limits = nil
         shared.group.fail(.lost, problem)
@@ -217,6 +217,11 @@ public final class PressureWatcher: @unchecked Sendable {
       }
     }
     listener.changed(told)
+  }
+
+  private func joinLater(at now: UInt64) {
+    retry = now &+ retryPause
+    retryPause = min(retryPause * 2, Self.longestRetry)
   }
 
   private func drop(_ descriptor: inout Int32?) {
@@ -246,6 +251,7 @@ public final class PressureWatcher: @unchecked Sendable {
       shared.withLock { if $0.group.state != .lost { $0.group.fail(.unavailable, problem) } }
       return
     }
+    joinedAt = monotonicNow()
     group = arm("\(files.group)/memory.pressure", \.group, Token.group)
     guard limits == nil, let file = try? openPath("\(files.group)/memory.events", O_RDONLY | O_NONBLOCK),
       let counts = Self.counts(file.descriptor)

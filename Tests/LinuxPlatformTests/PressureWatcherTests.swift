@@ -108,11 +108,12 @@ private final class Ear: Sendable {
     // The error on the descriptor stays.
     close(pair[1])
     #expect(await ear.change(of: "cgroup /")?.state == .lost)
-    // A second later it is looked for, and armed, and lost again: no more often than that.
+    // A second later it is looked for, and armed, and lost again; then after two seconds, four, and so on.
     #expect(await ear.change(of: "cgroup /")?.state == .armed)
     watcher.stop()
     close(pair[0])
-    #expect(ear.heard.withLock { $0.count } <= 5)
+    // However late this test's turn came: the times of a minute, and the two words at the start.
+    #expect(ear.heard.withLock { $0.count } < 20)
   }
 
   @Test(arguments: [

@@ -67,10 +67,10 @@ struct StatusView {
       (counters.framesRefused, "frames refused"),
       (counters.segmentsRefused, "segments refused"),
       (counters.segmentsLying, "segments told what cannot be: overwritten by their programs"),
+      (answer.pressure.bell.value?.refused ?? 0, "programs that wanted to hear of pressure were refused, or did not listen"),
       (counters.eventsDropped, "events dropped"),
       (counters.modulesDropped, "modules dropped"), (counters.unreadableProcesses, "processes could not be read"),
       (counters.unreadableFiles, "files could not be read"),
-      (answer.pressure.bell.value?.refused ?? 0, "programs that wanted to hear of pressure were refused, or did not listen"),
     ].filter { $0.0 > 0 }
   }
 }
