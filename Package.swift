@@ -125,7 +125,10 @@ let package = Package(
     .testTarget(name: "PolicyTests", dependencies: ["Policy", "Model"], swiftSettings: strict),
     .testTarget(name: "SimulatorTests", dependencies: ["Simulator", "Policy", "Model"], swiftSettings: quick),
     .testTarget(name: "AgentCoreTests", dependencies: ["AgentCoreHosted", "CAgentABI"], swiftSettings: strict),
-    .testTarget(name: "SocketAPITests", dependencies: ["SocketAPI"], swiftSettings: strict),
+    .testTarget(
+      name: "SocketAPITests",
+      dependencies: ["SocketAPI", "LinuxPlatform", "CLinux", "TestKit", .product(name: "Logging", package: "swift-log")],
+      swiftSettings: strict),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Model"], swiftSettings: strict),
     .testTarget(
       name: "JournalTests", dependencies: ["Journal", "JournalWriter", "Model", "CSQLite", "TestKit"], swiftSettings: strict),

@@ -61,6 +61,9 @@ public struct RuntimePaths: Hashable, Sendable {
   /// The control socket that belongs to an agents' socket: beside it.
   public static func controlSocket(besideAgentSocket path: String) -> String { directory(of: path) + "/control.sock" }
 
+  /// Where programs hear that memory is short: beside it, too.
+  public static func pressureSocket(besideAgentSocket path: String) -> String { directory(of: path) + "/memory.sock" }
+
   /// The configuration file to read: `option` (`--config`), else `MLOS_CONFIG`, both of which must exist, else the default.
   public func chosenFile(option: String?, environment: [String: String]) -> (path: String, isRequired: Bool) {
     if let option { return (absolute(option), true) }
@@ -90,6 +93,9 @@ public struct RuntimePaths: Hashable, Sendable {
     }
     let control = controlSocket(besideAgentSocket: path)
     guard path != control else { return "must not be named control.sock: that is the control socket beside it" }
+    guard path != pressureSocket(besideAgentSocket: path) else {
+      return "must not be named memory.sock: there programs hear of pressure"
+    }
     let longest = max(path.utf8.count, control.utf8.count)
     return longest <= socketPathLimit
       ? nil : "is too long for a socket: \(longest) bytes with control.sock beside it, at most \(socketPathLimit)"

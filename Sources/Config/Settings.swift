@@ -86,6 +86,9 @@ public struct Settings: Sendable, Hashable {
   /// Beside the agents' socket.
   public var controlSocket: String { RuntimePaths.controlSocket(besideAgentSocket: self.socket) }
 
+  /// Beside it, too: where programs hear that memory is short.
+  public var pressureSocket: String { RuntimePaths.pressureSocket(besideAgentSocket: self.socket) }
+
   /// One setting as people see it.
   public struct Row: Hashable, Sendable {
     /// Dotted name.

@@ -46,7 +46,7 @@ extension StatusAnswer {
       residentBytes: Known(status.resident?.count), liveHeapBytes: Known(status.liveHeap?.count),
       ownResidentBytes: Known(status.own?.resident.count),
       ownProcessorSeconds: Known(status.own.map { Double($0.processorTicks) / service.ticksPerSecond }), counters: counters,
-      journal: Known(journal))
+      journal: Known(journal), pressure: PressureStatus(status.pressure))
   }
 }
 

@@ -6,6 +6,8 @@ public final class EventLoop: @unchecked Sendable {
   public struct Event: Hashable, Sendable {
     public var token: UInt64
     public var isReadable: Bool
+    /// What the kernel has to tell besides data: a trigger has fired, or a file of a control group changed.
+    public var isUrgent: Bool
     /// The other end is gone, or the descriptor is in error.
     public var isClosed: Bool
   }
@@ -42,6 +44,16 @@ public final class EventLoop: @unchecked Sendable {
     }
   }
 
+  /// Watches for EPOLLPRI alone, and for errors: files of /proc and of control groups can always be read.
+  public func addUrgent(_ descriptor: Int32, token: UInt64) throws(PlatformError) {
+    var event = epoll_event()
+    event.events = EPOLLPRI.rawValue
+    event.data.u64 = token
+    guard epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) == 0 else {
+      throw PlatformError(.failed, errno: errno, context: "epoll_ctl")
+    }
+  }
+
   public func remove(_ descriptor: Int32) { epoll_ctl(epoll, EPOLL_CTL_DEL, descriptor, nil) }
 
   /// Ends a `wait` that is under way, or the next one.
@@ -65,7 +77,8 @@ public final class EventLoop: @unchecked Sendable {
       let closed = EPOLLHUP.rawValue | EPOLLRDHUP.rawValue | EPOLLERR.rawValue
       events.append(
         Event(
-          token: event.data.u64, isReadable: event.events & EPOLLIN.rawValue != 0, isClosed: event.events & closed != 0))
+          token: event.data.u64, isReadable: event.events & EPOLLIN.rawValue != 0,
+          isUrgent: event.events & EPOLLPRI.rawValue != 0, isClosed: event.events & closed != 0))
     }
     return events
   }

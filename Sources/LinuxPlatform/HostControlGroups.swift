@@ -104,7 +104,11 @@ extension HostInspector {
     }
     let trigger = probes.pressureTrigger("\(procRoot)/pressure/memory")
     guard trigger < 0 else {
-      return Finding(id: "psi", subject: subject, verdict: .works, found: "cpu, io and memory are readable; triggers can be set")
+      let window = trigger == Int(PressureTrigger.unprivileged.windowMicroseconds) ? " of 2 s (0.5 s need CAP_SYS_RESOURCE)" : ""
+      let group = PressureFiles(root: root, procRoot: procRoot).groupProblem ?? "the container's group has them, too"
+      return Finding(
+        id: "psi", subject: subject, verdict: .works,
+        found: "cpu, io and memory are readable; triggers\(window) can be set on the machine's; \(group)")
     }
     return Finding(
       id: "psi", subject: subject, verdict: .limited, found: "readable; setting a trigger: \(Self.reason(trigger))",

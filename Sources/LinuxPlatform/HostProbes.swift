@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Model
 
 /// System calls that tell what the running kernel allows, each harmless and without a trace. 0 or more: it works, and how
 /// far; below 0: minus errno. Tests put their own in.
@@ -14,7 +15,8 @@ struct HostProbes: Sendable {
   var landlock: @Sendable () -> Int
   /// prctl(PR_GET_SECCOMP).
   var seccomp: @Sendable () -> Int
-  /// Registers a pressure trigger on a file and takes it back at once by closing it (Documentation/accounting/psi.rst).
+  /// Registers the pressure trigger that the supervisor would on a file, and takes it back at once by closing it; its window in
+  /// microseconds.
   var pressureTrigger: @Sendable (_ path: String) -> Int
   /// Soft and hard limit of open files.
   var openFiles: @Sendable () -> (soft: UInt64, hard: UInt64)
@@ -43,12 +45,11 @@ struct HostProbes: Sendable {
     landlock: { outcome(Int(mlos_linux_landlock_version())) },
     seccomp: { outcome(Int(mlos_linux_seccomp_mode())) },
     pressureTrigger: { path in
-      let file = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC)
-      guard file >= 0 else { return -Int(errno) }
-      defer { close(file) }
-      // 0.5 s of stall in 2 s: a window that users without capabilities may ask for, too (Linux 6.6).
-      let trigger = Array("some 500000 2000000".utf8) + [0]
-      return min(outcome(write(file, trigger, trigger.count)), 0)
+      do throws(PlatformError) {
+        return Int(try PressureTrigger.best(on: path).trigger.windowMicroseconds)
+      } catch {
+        return -Int(error.errno ?? EINVAL)
+      }
     },
     openFiles: {
       var limit = rlimit()

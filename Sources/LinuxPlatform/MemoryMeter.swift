@@ -26,10 +26,14 @@ public struct MemoryMeter: Sendable {
     return binding
   }
 
-  /// Microseconds since the start of the machine in which something waited for memory (PSI `some`); nil when the kernel does not
-  /// say.
+  /// Microseconds since the start of the machine, or of the control group in which all that is watched lives, in which something
+  /// waited for memory (PSI `some`); nil when the kernel does not say.
   public func stalledMicroseconds() -> UInt64? {
-    guard let line = text("\(procRoot)/pressure/memory", limit: 4096)?.split(separator: "\n").first, line.hasPrefix("some "),
+    // The group's where there is one, whatever binds: its processes wait for want of the machine's memory, too, and a sum that
+    // changes its source from one look to the next would say nothing.
+    let files = PressureFiles(root: root, procRoot: procRoot)
+    let path = files.isGroup ? "\(files.group)/memory.pressure" : files.machine
+    guard let line = text(path, limit: 4096)?.split(separator: "\n").first, line.hasPrefix("some "),
       let total = line.split(separator: " ").last, total.hasPrefix("total=")
     else { return nil }
     return UInt64(total.dropFirst(6))

@@ -86,6 +86,12 @@ public struct UnloadingPolicy: Sendable {
     return review
   }
 
+  /// Whether memory is to be given back for want of it: what `review` would say of the same reading.
+  public func isPressed(by memory: MemoryPressure?, at now: Instant) -> Bool {
+    var gate = gate
+    return gate.update(memory, settings, at: now) > .zero || gate.isOpen
+  }
+
   private func orderHorizon(_ units: [UnitObservation], at now: Instant) -> Double {
     let pauses = units.compactMap { unit -> Double? in
       guard let history = known[unit.unit]?.history, let last = history.lastUse,

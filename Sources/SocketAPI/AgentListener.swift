@@ -126,7 +126,7 @@ public final class AgentListener: @unchecked Sendable {
   }
 
   /// Read anew each turn: the limit may be changed from outside (prlimit(2)).
-  private static func highestDescriptor() -> Int32 {
+  static func highestDescriptor() -> Int32 {
     var limit = rlimit()
     guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return .max }
     let highest = Int32(clamping: limit.rlim_cur)

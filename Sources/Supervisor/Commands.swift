@@ -53,6 +53,7 @@ public struct StatusSnapshot: Sendable {
   public var liveHeap: Bytes?
   public var own: ProcessFacts?
   public var counters: SupervisorCounters
+  public var pressure: PressureSnapshot
 }
 
 /// Refusals and drops since the start.

@@ -130,7 +130,7 @@ public struct Moment: Hashable, Sendable, Comparable {
   public static func < (left: Moment, right: Moment) -> Bool { left.monotonic < right.monotonic }
 
   /// The wall time of an earlier or later reading of CLOCK_MONOTONIC.
-  func wallTime(ofMonotonic nanoseconds: UInt64) -> Double {
+  public func wallTime(ofMonotonic nanoseconds: UInt64) -> Double {
     wall - (Double(monotonic) - Double(nanoseconds)) / 1e9
   }
 }

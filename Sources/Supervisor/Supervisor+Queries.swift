@@ -21,7 +21,7 @@ extension Supervisor {
     return StatusSnapshot(
       startedAt: startedAt, now: moment.wall, isEphemeral: options.isEphemeral, agents: agents,
       adopted: processes.count - agents, modules: modules, resident: resident, liveHeap: heap,
-      own: try? inspector.facts(of: ownPID), counters: counters)
+      own: try? inspector.facts(of: ownPID), counters: counters, pressure: pressureSnapshot(moment))
   }
 
   /// Reads the module table, and counts what did not fit in it since the reading before.

@@ -7,6 +7,7 @@ struct Unloading {
   /// As configured; what rules set comes on top of it, until the configuration is read again.
   private(set) var configured: UnloadingSettings
   var rules = RuleWork()
+  var pressure = PressureWork()
   /// Monotonic time of the next look.
   var nextCheck: UInt64 = 0
   var cycle: UInt64 = 0
@@ -33,8 +34,10 @@ struct Unloading {
 
   /// With the share of the time since the last look in which something waited.
   func complete(_ memory: MemoryPressure?, stalled: UInt64?, at now: UInt64) -> MemoryPressure? {
-    guard var memory, let stalls, let stalled, now > stalls.at, stalled >= stalls.microseconds else { return memory }
-    memory.stall = min(1, Double(stalled - stalls.microseconds) * 1e3 / Double(now - stalls.at))
+    guard var memory else { return nil }
+    memory.stall = pressure.toldStall
+    guard let stalls, let stalled, now > stalls.at, stalled >= stalls.microseconds else { return memory }
+    memory.stall = max(memory.stall ?? 0, min(1, Double(stalled - stalls.microseconds) * 1e3 / Double(now - stalls.at)))
     return memory
   }
 
@@ -136,7 +139,10 @@ extension Supervisor {
     if isDue {
       unloading.nextCheck = moment.monotonic &+ UInt64(max(settings.checkIntervalSeconds, 1) * 1e9)
       unloading.remember(stalled: stalled, at: moment.monotonic)
-      recorder?.record(samples(memory, at: moment.wall))
+      if unloading.pressure.isSampleDue(every: settings.checkIntervalSeconds, at: moment.monotonic) {
+        recorder?.record(samples(memory, at: moment.wall))
+      }
+      heed(memory, at: moment)
     }
     let review = unloading.policy.review(snapshot, requests: requests, at: now)
     unloading.keep(only: units.map(\.unit))
@@ -184,6 +190,7 @@ extension Supervisor {
     guard let memory else { return samples }
     samples.append(MetricSample("memory.used", Double(memory.used.count), at: wall))
     samples.append(MetricSample("memory.level", memory.share, at: wall))
+    if let swap = meter?.swapUsed() { samples.append(MetricSample("swap.used", Double(swap.count), at: wall)) }
     if let stall = memory.stall { samples.append(MetricSample("memory.stall", stall, at: wall)) }
     return samples
   }

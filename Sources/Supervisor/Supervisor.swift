@@ -62,6 +62,7 @@ public actor Supervisor: SupervisorCommands {
   let pause: @Sendable (Double) async -> Void
   /// Who asks meanwhile gets the same figures.
   var advising: Task<RecommendationFigures, Never>?
+  let pressureInbox = PressureInbox()
   var waiters: [UInt64: EventWaiter] = [:]
   var nextWaiter: UInt64 = 0
   /// Something was watched at some time: an ephemeral supervisor ends when that is over.
@@ -108,6 +109,11 @@ public actor Supervisor: SupervisorCommands {
   /// Runs on the actor's queue and waits. Only for threads that are not Swift concurrency's.
   nonisolated func synchronously<Value: Sendable>(_ body: @Sendable (isolated Supervisor) -> Value) -> Value {
     executor.queue.sync { assumeIsolated { body($0) } }
+  }
+
+  /// Runs on the actor's queue, without waiting. From any thread.
+  nonisolated func soon(_ body: @escaping @Sendable (isolated Supervisor) -> Void) {
+    executor.queue.async { self.assumeIsolated { body($0) } }
   }
 
   /// Settings that may change while running; the event history keeps its size.

@@ -1,6 +1,7 @@
 import Dispatch
 import LinuxPlatform
 import Model
+import SocketAPI
 import Supervisor
 
 /// /proc as the supervisor wants it.
@@ -58,6 +59,8 @@ struct CatalogInspector: FileInspecting {
 }
 
 extension MemoryMeter: MemoryMetering {}
+extension PressureWatcher: PressureWatching {}
+extension PressureListener: PressureTelling {}
 
 /// Threads and processors as the supervisor wants them.
 struct ProcFSProcessors: ProcessorMetering {

@@ -70,7 +70,10 @@ struct DaemonService {
     } catch {
       throw StartError("\(error)")
     }
+    let pressure = try PressureService(
+      supervisor: supervisor, claim: claim, path: settings.pressureSocket, isSystemService: isSystemService)
     listener.start()
+    await pressure.start()
 
     let current = CurrentSettings(settings)
     let configuration = Configuration(
@@ -103,6 +106,7 @@ struct DaemonService {
       }, gracefulShutdownSignals: [.sigterm, .sigint], logger: lifecycleLogger)
     group.maximumGracefulShutdownDuration = .seconds(5)
     defer {
+      pressure.stop()
       listener.stop()
       claim.release(also: [settings.controlSocket])
     }

@@ -69,6 +69,7 @@ import Wire
     let lines = StatusView(answer: try Self.fixture("status")).lines(wide)
     #expect(lines.contains("own use         16.0 MiB resident, 0.13 s of processor time"))
     #expect(lines.last == "18446744073709551615 events dropped")
+    #expect(lines.contains("pressure        memory is short; told by /proc/pressure/memory; 3 events, the last 1 s ago"))
     #expect(
       StatusView(answer: try Self.fixture("status-unknown")).lines(wide).contains(
         "own use         - resident, - of processor time"))

@@ -31,7 +31,19 @@ struct Samples {
       journal: maybe(
         JournalStatus(
           path: "/var/lib/mlos/journal.db", condition: "waiting", problem: maybe("no room"), bytes: maybe(40_960), queuedRows: 2,
-          lostRows: 1)))
+          lostRows: 1)),
+      pressure: PressureStatus(
+        isPressed: known,
+        triggers: [
+          PressureStatus.Trigger(
+            source: "machine", path: "/proc/pressure/memory", state: known ? "armed" : "refused",
+            trigger: maybe("some 50000 500000"), problem: Known(known ? nil : "Operation not supported"), events: 3,
+            lastEventAt: maybe(1_800_000_011.5))
+        ], checkSeconds: 60, groupLimits: maybe(PressureStatus.Limits(high: 5, max: 4, oom: 1, oomKill: 0)),
+        swapBytes: maybe(4096),
+        events: 3, lastEventAt: maybe(1_800_000_011.5), decisions: 2, lastDecisionMilliseconds: maybe(0.75),
+        slowestDecisionMilliseconds: maybe(1.5),
+        bell: maybe(PressureStatus.Bell(path: "/run/mlos/memory.sock", clients: 2, refused: 1, rings: 7))))
   }
 
   var process: ProcessRow {

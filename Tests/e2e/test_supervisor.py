@@ -122,7 +122,7 @@ class Life(Case):
     def test_running_out_of_descriptors_neither_spins_nor_floods_the_log(self) -> None:
         watch = self.supervisor()
         hard = resource.prlimit(watch.pid, resource.RLIMIT_NOFILE)[1]
-        resource.prlimit(watch.pid, resource.RLIMIT_NOFILE, (30, hard))
+        resource.prlimit(watch.pid, resource.RLIMIT_NOFILE, (44, hard))
 
         def ticks() -> int:
             return sum(int(n) for n in Path(f"/proc/{watch.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13])

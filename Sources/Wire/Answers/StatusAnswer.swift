@@ -22,6 +22,7 @@ public struct StatusAnswer: Codable, Sendable, Hashable {
   public var counters: Counters
   /// Null when none is kept.
   public var journal: Known<JournalStatus>
+  public var pressure: PressureStatus
 
   /// Things refused or dropped since the start; each 0 is a count.
   public struct Counters: Codable, Sendable, Hashable {
@@ -44,7 +45,7 @@ public struct StatusAnswer: Codable, Sendable, Hashable {
     version: String, pid: Int32, user: UInt32, startedAt: Double, uptimeSeconds: Double, agentSocket: String,
     controlSocket: String, isEphemeral: Bool, agents: Int, adopted: Int, modules: Int, residentBytes: Known<UInt64>,
     liveHeapBytes: Known<UInt64>, ownResidentBytes: Known<UInt64>, ownProcessorSeconds: Known<Double>, counters: Counters,
-    journal: Known<JournalStatus>
+    journal: Known<JournalStatus>, pressure: PressureStatus
   ) {
     self.version = version
     self.pid = pid
@@ -63,5 +64,6 @@ public struct StatusAnswer: Codable, Sendable, Hashable {
     self.ownProcessorSeconds = ownProcessorSeconds
     self.counters = counters
     self.journal = journal
+    self.pressure = pressure
   }
 }

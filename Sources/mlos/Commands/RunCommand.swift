@@ -21,6 +21,8 @@ struct RunReport: Codable, Hashable {
   var agentLibrary = Known<String>(nil)
   var agentSocket = Known<String>(nil)
   var supervisor = Known<Supervisor>(nil)
+  /// Where it hears of want of memory: MEMORY_PRESSURE_WATCH.
+  var pressureWatch = Known<String>(nil)
 }
 
 struct RunCommand: ParsableCommand {
@@ -37,6 +39,7 @@ struct RunCommand: ParsableCommand {
   var noEmbedded = false
   @Flag(name: .customLong("keep-alive"), help: "A supervisor that is started goes on after the program.")
   var keepAlive = false
+  @Flag(name: .customLong("no-pressure-watch"), help: "Do not set MEMORY_PRESSURE_WATCH.") var noPressureWatch = false
   @Flag(help: "When MLOS cannot get ready, run the program without it.") var optional = false
   @Option(
     help: ArgumentHelp("Agent library. (environment: MLOS_AGENT_LIBRARY)", valueName: "path"), completion: .file())
@@ -88,7 +91,8 @@ struct RunCommand: ParsableCommand {
     try report(
       RunReport(
         program: shown, isWatched: obstacle == nil, reason: Known(obstacle?.words), agentLibrary: Known(preparation.library),
-        agentSocket: Known(preparation.socket), supervisor: Known(preparation.supervisor)))
+        agentSocket: Known(preparation.socket), supervisor: Known(preparation.supervisor),
+        pressureWatch: Known(preparation.pressureWatch)))
     try become(executable, arguments, ProcessImage.environment(inherited, setting: preparation.changes))
   }
 
@@ -111,6 +115,7 @@ struct RunCommand: ParsableCommand {
     var library: String
     var socket: String
     var supervisor: RunReport.Supervisor
+    var pressureWatch: String?
     var changes: [(name: String, value: [UInt8]?)]
   }
 
@@ -131,11 +136,14 @@ struct RunCommand: ParsableCommand {
     let existing = ProcessImage.value(of: "LD_PRELOAD", in: inherited)
     let supervisor = try reachSupervisor(
       settings, own: own, path: environment["PATH"], environment: EmbeddedSupervisor.environment(inherited, preload: existing))
+    let told = ProcessImage.value(of: PressureWatch.variable, in: inherited)
+    let watch = noPressureWatch ? [] : PressureWatch.variables(inherited: told, socket: settings.pressureSocket)
     return Preparation(
       library: library, socket: settings.socket, supervisor: supervisor,
+      pressureWatch: (watch.first?.value ?? told).map { String(decoding: $0, as: UTF8.self) },
       changes: [
         ("LD_PRELOAD", AgentLibrary.preload(agent: library, existing: existing)), ("MLOS_SOCKET", Array(settings.socket.utf8)),
-      ])
+      ] + watch)
   }
 
   private func reachSupervisor(

@@ -36,6 +36,7 @@ enum EmbeddedSupervisor {
       inherited,
       setting: [
         ("LD_PRELOAD", AgentLibrary.withoutAgent(preload)), ("NOTIFY_SOCKET", nil), ("WATCHDOG_USEC", nil), ("WATCHDOG_PID", nil),
+        ("MEMORY_PRESSURE_WATCH", nil), ("MEMORY_PRESSURE_WRITE", nil),
         // It starts in another directory.
         ("MLOS_CONFIG", ProcessImage.value(of: "MLOS_CONFIG", in: inherited).map { absolutePath($0) }),
       ])

@@ -14,7 +14,7 @@ struct StatusView {
       ("watches", "\(Phrases.count(answer.agents, "agent", "agents")), \(answer.adopted) adopted"),
       ("modules", "\(answer.modules)"), ("resident", Phrases.bytes(answer.residentBytes)),
       ("live heap", Phrases.bytes(answer.liveHeapBytes)),
-      ("journal", journal),
+      ("journal", journal), ("pressure", pressure),
       ("own use", "\(Phrases.bytes(answer.ownResidentBytes)) resident, \(processorTime) of processor time"),
     ]
     let width = facts.reduce(0) { max($0, $1.0.count) }
@@ -29,6 +29,23 @@ struct StatusView {
       return ["\(heading)\(whole[0].dropFirst(name.count))"] + whole.dropFirst()
     }
     return lines + troubles.flatMap { terminal.footnote("\($0.count) \($0.words)", .warning) }
+  }
+
+  private var pressure: String {
+    let pressure = answer.pressure
+    let armed = pressure.triggers.filter { $0.state == "armed" }
+    var words =
+      armed.isEmpty
+      ? "looked at every \(Phrases.duration(pressure.checkSeconds))" : "told by " + armed.map(\.path).joined(separator: ", ")
+    for trigger in pressure.triggers where trigger.state == "refused" || trigger.state == "lost" {
+      words += "; \(trigger.source): \(trigger.problem.value ?? trigger.state)"
+    }
+    if pressure.events > 0 {
+      words +=
+        "; \(Phrases.count(Int(clamping: pressure.events), "event", "events")), the last "
+        + Phrases.ago(pressure.lastEventAt, now: answer.startedAt + answer.uptimeSeconds)
+    }
+    return (pressure.isPressed ? "memory is short; " : "") + words
   }
 
   private var journal: String {
@@ -50,6 +67,7 @@ struct StatusView {
       (counters.framesRefused, "frames refused"),
       (counters.segmentsRefused, "segments refused"),
       (counters.segmentsLying, "segments told what cannot be: overwritten by their programs"),
+      (answer.pressure.bell.value?.refused ?? 0, "programs that wanted to hear of pressure were refused, or did not listen"),
       (counters.eventsDropped, "events dropped"),
       (counters.modulesDropped, "modules dropped"), (counters.unreadableProcesses, "processes could not be read"),
       (counters.unreadableFiles, "files could not be read"),
