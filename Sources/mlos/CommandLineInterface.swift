@@ -20,7 +20,7 @@ struct CommandLineInterface: AsyncParsableCommand {
     subcommands: [
       RunCommand.self, TopCommand.self, ProcessesCommand.self, ModulesCommand.self, PackagesCommand.self, HeapCommand.self,
       PlanCommand.self, WhyCommand.self, HistoryCommand.self, ExportCommand.self, RecordCommand.self, SimulateCommand.self,
-      EventsCommand.self, AdoptCommand.self, StatusCommand.self, ConfigCommand.self,
+      EventsCommand.self, AdoptCommand.self, StatusCommand.self, ConfigCommand.self, RulesCommand.self,
       DoctorCommand.self, CompletionCommand.self,
     ])
 }
