@@ -17,9 +17,11 @@ import Testing
     scene.units[0].busy = "thread-inside:1"
     scene.units[0].bytes = nil
     #expect(scene.obstacle("a") == .disabled)
-    scene.policy.settings.isEnabled = true
     let gone = scene.copy()
     gone.units[0].isLoaded = false
+    #expect(gone.obstacle("a") == .disabled)
+    scene.policy.settings.isEnabled = true
+    gone.policy.settings.isEnabled = true
     #expect(gone.obstacle("a") == .notLoaded)
     #expect(scene.obstacle("a") == .userPreference)
     scene.policy.settings.preferences["a"]?.allowUnload = nil
@@ -49,18 +51,34 @@ import Testing
     let scene = Scene()
     scene.add("a", idle: 0)
     for step in 0..<20 {
-      scene.now += step < likely ? 1000 : 100_000
+      scene.now += step * 7 % 20 < likely ? 1100 : 100_000
       scene.units[0].lastUsed = scene.instant
       _ = scene.policy.review(Snapshot(memory: nil, units: scene.units), at: scene.instant)
     }
     scene.policy.settings.conservativeTimeoutSeconds = 900
     scene.policy.settings.strategy = "conservative"
+    // Of the shorter pauses all end within it, of the longer none.
+    scene.policy.settings.regretWindowSeconds = 1200
     scene.now += 950
     let probability = scene.copy().review().judgements[0].figures.reuseProbability
     #expect((scene.obstacle("a") == .expectedSoon) == (probability >= 0.5), "\(probability)")
     // Whoever wants no adaptive unloading wants the times as they are written.
     scene.policy.settings.enableAdaptiveUnloading = false
     #expect(scene.reason("a") == .usagePattern("conservative"))
+  }
+
+  @Test func whatIsExpectedSoonGoesAllTheSameWhenMemoryIsHigh() {
+    let scene = Scene()
+    scene.add("a", idle: 0)
+    for _ in 0..<20 {
+      scene.now += 500
+      scene.units[0].lastUsed = scene.instant
+      _ = scene.review()
+    }
+    scene.now += 480
+    scene.use(0.75)
+    #expect(scene.review().judgements[0].figures.reuseProbability > 0.9)
+    #expect(scene.policy.known[scene.units[0].unit]?.asked == scene.instant)
   }
 
   @Test func closedModulesTakeNoPlaceOfACycle() {
@@ -147,6 +165,22 @@ import Testing
     #expect(scene.go() == ["b", "a"])
   }
 
+  @Test func theOrderLooksAQuarterOfTheMiddlePauseAhead() {
+    let scene = Scene()
+    scene.add("often", mebibytes: 100)
+    scene.add("seldom", mebibytes: 60)
+    for step in 1...400 {
+      scene.now += 20
+      scene.units[0].lastUsed = scene.instant
+      if step % 20 == 0 { scene.units[1].lastUsed = scene.instant }
+      _ = scene.review()
+    }
+    scene.now += 5
+    scene.use(1, wanted: .mebibytes(1))
+    // Within ten minutes both are used, and the larger one would go first.
+    #expect(scene.go().first == "seldom")
+  }
+
   @Test func whatIsExactlyNeedlessIsTakenBack() {
     let scene = Scene()
     scene.add("small", mebibytes: 100, idle: 1000, reload: 0.1)
@@ -205,6 +239,13 @@ import Testing
     #expect(!gate.isOpen)
   }
 
+  @Test mutating func aStallBelowAHighLevelOpensNothing() {
+    settings.memoryPressureTarget = 0.5
+    var gate = PressureGate()
+    #expect(update(&gate, 690, stall: 0.9, 1) == .zero)
+    #expect(update(&gate, 700, stall: 0.9, 2) == Bytes(200))
+  }
+
   @Test func aClockThatIsSetBackStartsTheTimeFromThere() {
     var gate = PressureGate()
     #expect(update(&gate, 810, 10_000) == .zero)
@@ -261,6 +302,19 @@ import Testing
     regret.raise(at: Instant(seconds: 7200))
     regret.raise(at: Instant(seconds: 0), share: 0)
     #expect(regret.factor(at: Instant(seconds: 7200)) == 2)
+  }
+
+  @Test func nothingIsRememberedBeyondTheLimit() {
+    var policy = UnloadingPolicy()
+    func look(_ names: Range<Int>, _ seconds: Double) {
+      let units = names.map { UnitObservation(ReclaimUnit(.package, "u\($0)")) }
+      _ = policy.evaluate(Snapshot(memory: nil, units: units), at: Instant(seconds: seconds))
+    }
+    look(0..<UnloadingPolicy.memoryLimit, 1)
+    #expect(policy.known.count == 8192)
+    look(10_000..<10_001, 2)
+    #expect(policy.known.count <= 8192)
+    #expect(policy.known[ReclaimUnit(.package, "u10000")] != nil)
   }
 
   @Test func aUseAheadOfTheClockIsAUseNow() {

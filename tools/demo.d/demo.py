@@ -121,7 +121,7 @@ def check_claims(command_line: CommandLine, running: list[Server]) -> None:
 def chosen_unit(command_line: CommandLine) -> tuple[dict[str, Any], dict[str, Any]]:
     """The plan once something is to go, and of that what brings most; asked again whenever the journal grows."""
     def asked() -> dict[str, Any] | None:
-        plan = command_line.json("plan")
+        plan = json.loads(command_line.run("plan", "--json"))
         return plan if any(unit["verdict"] == "unload" for unit in plan["units"]) else None
     plan = waiting.await_change(command_line.directory, "something that mlos plan would unload", asked, PLAN_SECONDS)
     return plan, max((unit for unit in plan["units"] if unit["verdict"] == "unload"), key=lambda unit: unit["bytes"])
