@@ -20,7 +20,7 @@ class Rules(Case):
         return self.supervisor(MLOS_CONFIG=str(path), **variables)
 
     def mlos(self, watch: Supervisor, *arguments: str, text: str = "") -> subprocess.CompletedProcess:
-        return run([MLOS, *arguments, "--socket", watch.socket], input=text, text=True)
+        return run([MLOS, *arguments, "--socket", watch.socket], input=text.encode(), text=True)
 
     def add(self, watch: Supervisor, text: str) -> subprocess.CompletedProcess:
         return self.mlos(watch, "rules", "add", "-", text=text)
