@@ -49,7 +49,9 @@ public enum RuleFile {
     }
     if rules.isEmpty, errors.isEmpty {
       let source = ConfigError.Source.file(path, line: 1, column: 1)
-      errors = [ConfigError(code: .wrongType, source: source, message: "there is no rule in it; a file of rules begins with 'rules:'")]
+      errors = [
+        ConfigError(code: .wrongType, source: source, message: "there is no rule in it; a file of rules begins with 'rules:'")
+      ]
     }
     guard errors.isEmpty else { throw ConfigErrors(errors) }
     return rules

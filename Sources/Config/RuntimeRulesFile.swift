@@ -57,7 +57,8 @@ public struct RuntimeRulesFile: Sendable {
         let when = parts["when"]?.scalarText.flatMap({ Int64($0) }), PlainName.fault(name) == nil, !rules.isAdded(name),
         !rules.switches.contains(where: { $0.name == name })
       else {
-        throw file.refused(.foreign, path, item.place, "not written by MLOS: a switch has name, enabled, who and when, once a name")
+        throw file.refused(
+          .foreign, path, item.place, "not written by MLOS: a switch has name, enabled, who and when, once a name")
       }
       rules.turn(name, on: isEnabled, written: nil, by: who, at: when)
     }

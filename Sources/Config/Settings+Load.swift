@@ -116,7 +116,9 @@ extension SettingKeys {
     case .setting(let key, let name): return (name, try key.parse(text).get())
     case .section(let name, let holds), .names(let name, let holds):
       throw SettingFault(code: .wrongType, message: "'\(name)' is no setting by itself (it holds \(holds))")
-    case .rules: throw SettingFault(code: .wrongType, message: "'rules' is no setting; rules are written into files, or added: mlos rules add")
+    case .rules:
+      throw SettingFault(
+        code: .wrongType, message: "'rules' is no setting; rules are written into files, or added: mlos rules add")
     case .nothing(let code, let message): throw SettingFault(code: code, message: message)
     }
   }

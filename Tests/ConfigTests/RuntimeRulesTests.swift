@@ -31,9 +31,10 @@ import Testing
     try rules.set(new, by: "user 1", at: 1_770_091_506)
     let settings = try Self.loaded(rules, Self.files)
     #expect(settings.rules.map(\.name) == ["a", "b", "null"] && settings.rules[2] == new)
-    #expect(settings.ruleOrigins.mapValues(\.description) == [
-      "a": "f:2", "b": "f:3", "null": "run time, by user 1 at 2026-02-03T04:05:06Z",
-    ])
+    #expect(
+      settings.ruleOrigins.mapValues(\.description) == [
+        "a": "f:2", "b": "f:3", "null": "run time, by user 1 at 2026-02-03T04:05:06Z",
+      ])
     #expect(settings.ruleOrigins.mapValues(\.isRuntime) == ["a": false, "b": false, "null": true])
     #expect(Self.complaint { _ = try Self.loaded(rules) } == "change by user 1: there is no rule 'a'")
     try rules.set(Self.rule("a", after: ["null"], .setStrategy("night", of: nil)), by: "user 2", at: 5)
@@ -60,20 +61,33 @@ import Testing
       } catch { return error.errors.first }
     }
     let cases: [(String, String, String?)] = [
-      ("rules: [{name: x, when: memory.levl > 1, then: collect}]",
-        "t:1:25: there is no metric 'memory.levl'; did you mean 'memory.level'?", "when"),
-      ("rules: [{name: x, when: memory.level > nan, then: collect}]",
-        "t:1:40: a share such as 60% or 0.6 is expected here, not 'nan'", "when"),
-      ("rules: [{name: x, when: memory.level > 1, then: unlod}]",
-        "t:1:49: there is no action 'unlod'; did you mean 'unload: ...'?", "then"),
-      ("rules: [{name: x, when: memory.level > 1, after: c, then: collect}]", "t:1:50: there is no rule 'c'; did you mean 'a'?", "after"),
-      ("rules: [{name: x, when: memory.level > 1, then: collect}, {name: x, when: memory.level > 1, then: collect}]",
-        "t:1:66: rule 'x' is given more than once; first in line 1", "name"),
+      (
+        "rules: [{name: x, when: memory.levl > 1, then: collect}]",
+        "t:1:25: there is no metric 'memory.levl'; did you mean 'memory.level'?", "when"
+      ),
+      (
+        "rules: [{name: x, when: memory.level > nan, then: collect}]",
+        "t:1:40: a share such as 60% or 0.6 is expected here, not 'nan'", "when"
+      ),
+      (
+        "rules: [{name: x, when: memory.level > 1, then: unlod}]",
+        "t:1:49: there is no action 'unlod'; did you mean 'unload: ...'?", "then"
+      ),
+      (
+        "rules: [{name: x, when: memory.level > 1, after: c, then: collect}]", "t:1:50: there is no rule 'c'; did you mean 'a'?",
+        "after"
+      ),
+      (
+        "rules: [{name: x, when: memory.level > 1, then: collect}, {name: x, when: memory.level > 1, then: collect}]",
+        "t:1:66: rule 'x' is given more than once; first in line 1", "name"
+      ),
       ("rules: []", "t:1:1: there is no rule in it; a file of rules begins with 'rules:'", nil),
       ("", "t:1:1: there is no rule in it; a file of rules begins with 'rules:'", nil),
       ("log.level: debug", "t:1:1: a file of rules holds nothing but 'rules'; settings are in mlos.yaml", nil),
-      ("rules: [{name: x, when: memory.level > 1, then: {strategy: fast}}]",
-        "t:1:60: there is no strategy 'fast'; there are aggressive, balanced, conservative", "then"),
+      (
+        "rules: [{name: x, when: memory.level > 1, then: {strategy: fast}}]",
+        "t:1:60: there is no strategy 'fast'; there are aggressive, balanced, conservative", "then"
+      ),
     ]
     for (text, words, field) in cases {
       let found = fault(text)
@@ -82,7 +96,8 @@ import Testing
     }
     var kept = RuntimeRules()
     let names = try kept.add(
-      Array("rules: [{name: c, when: memory.level > 1, after: d, then: collect}, {name: d, when: swap.used > 1, then: collect}]".utf8),
+      Array(
+        "rules: [{name: c, when: memory.level > 1, after: d, then: collect}, {name: d, when: swap.used > 1, then: collect}]".utf8),
       from: "t", by: "u", at: 1)
     #expect(names == ["c", "d"])
     kept = kept.stored()

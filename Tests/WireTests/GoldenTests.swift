@@ -34,7 +34,8 @@ import Wire
 
   @Test("a request to add rules, or to turn one") func rulesRequest() throws {
     try check(RulesRequest(text: "rules: []", file: "torch.yaml"), "rules-request", true)
-    #expect(try Coding.decoder().decode(RulesRequest.self, from: Data("{\"enabled\":false}".utf8)) == RulesRequest(enabled: false))
+    #expect(
+      try Coding.decoder().decode(RulesRequest.self, from: Data("{\"enabled\":false}".utf8)) == RulesRequest(enabled: false))
   }
 
   @Test("a request for a heap profile") func heapRequest() throws {

@@ -103,7 +103,9 @@ struct RulesCommand: AsyncParsableCommand {
         throw RulesCommand.wrong(error.errors.map { "\($0)" })
       }
       guard let text = String(validating: bytes, as: UTF8.self) else { throw RulesCommand.wrong(["\(label): not UTF-8"]) }
-      try await RulesCommand.change(output, "added") { () async throws(ClientError) in try await client.addRules(text, from: label) }
+      try await RulesCommand.change(output, "added") { () async throws(ClientError) in
+        try await client.addRules(text, from: label)
+      }
     }
   }
 

@@ -9,7 +9,8 @@ struct RulesView {
       columns: [
         .text("RULE", minimum: Table.least(12, beside: 14, terminal)), .text("STATE", minimum: 8),
         .number("HOLDS", drop: 3), .number("FIRED", drop: 2), .number("TIMES", drop: 4),
-        .text("WHEN", minimum: 16, drop: 5), .text("THEN", minimum: 12, drop: 1), .text("FROM", minimum: 12, keepsEnd: true, drop: 6),
+        .text("WHEN", minimum: 16, drop: 5), .text("THEN", minimum: 12, drop: 1),
+        .text("FROM", minimum: 12, keepsEnd: true, drop: 6),
       ],
       rows: answer.rules.map { rule in
         [
