@@ -9,7 +9,8 @@ public struct RuntimeChangesFile: Sendable {
 
   /// A change has nine values.
   private static let file = RuntimeFile(
-    format: "mlos run-time settings", lists: ["changes"], limits: YAMLLimits(depth: 8, nodes: 16 + 9 * RuntimeChanges.limit))
+    format: "mlos run-time settings", lists: ["changes"], emptyBefore: "rules",
+    limits: YAMLLimits(depth: 8, nodes: 16 + 9 * RuntimeChanges.limit))
 
   /// What is stored; nothing where there is no file.
   public func read() throws(ConfigErrors) -> RuntimeChanges {

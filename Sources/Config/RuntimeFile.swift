@@ -10,6 +10,8 @@ struct RuntimeFile {
   let version = "1"
   /// Names of the lists, in their order.
   let lists: [String]
+  /// A list that this version does not write any more, and never wrote anything into.
+  var emptyBefore: String?
   let limits: YAMLLimits
 
   /// Nil where there is no file.
@@ -65,7 +67,9 @@ struct RuntimeFile {
         "written by a newer MLOS: version \(quotable(found["version"]?.scalarText ?? "unknown")), known is \(version)")
     }
     let items = lists.compactMap { name in if case .sequence(let items, _)? = found[name] { items } else { nil } }
-    guard items.count == lists.count, found.count == lists.count + 2 else {
+    var others = found.count - lists.count - 2
+    if let emptyBefore, case .sequence(let rest, _)? = found[emptyBefore], rest.isEmpty { others -= 1 }
+    guard items.count == lists.count, others == 0 else {
       throw refused(.foreign, path, root?.place, "not written by MLOS")
     }
     return items

@@ -147,6 +147,15 @@ import Testing
     }
   }
 
+  @Test("a file of the time when rules were to stand in it is read; one that has any is not MLOS's") func former() throws {
+    func file(_ rules: String) -> [UInt8] {
+      Array("{\"format\": \"mlos run-time settings\", \"version\": 1, \"changes\": [], \"rules\": \(rules)}".utf8)
+    }
+    #expect(try RuntimeChangesFile.decode(file("[]"), path: "s") == RuntimeChanges())
+    #expect(throws: ConfigErrors.self) { try RuntimeChangesFile.decode(file("[1]"), path: "s") }
+    #expect(throws: ConfigErrors.self) { try RuntimeChangesFile.decode(file("{}"), path: "s") }
+  }
+
   private static func line(_ key: String, _ value: String) -> String {
     "{\"format\": \"mlos run-time settings\", \"version\": 1, \"changes\": "
       + "[{\"key\": \"\(key)\", \"value\": \"\(value)\", \"who\": \"u\", \"when\": 1}]}"

@@ -193,11 +193,12 @@ def supervisor(binaries: Path, directory: Path) -> Iterator[tuple[Path, int]]:
     """A rootless mlosd with its sockets in `directory`; yields the path of the agents' socket and mlosd's PID."""
     socket = directory / "agent.sock"
     reading, writing = os.pipe()
+    # What was changed at run time on this machine is none of the demo's.
+    own = {"STATE_DIRECTORY": str(directory), "MLOS_JOURNAL_PATH": str(directory / "journal.db")}
     with log_of(directory, "mlosd").open("wb") as log:
         process = subprocess.Popen(
-            [binaries / "mlosd", "--socket", socket, "--ready-fd", str(writing)],
-            env=environment(directory) | EAGER | {"MLOS_JOURNAL_PATH": str(directory / "journal.db")}, pass_fds=[writing],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            [binaries / "mlosd", "--socket", socket, "--ready-fd", str(writing)], env=environment(directory) | EAGER | own,
+            pass_fds=[writing], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     os.close(writing)
     try:
         try:
