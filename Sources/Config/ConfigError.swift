@@ -19,6 +19,8 @@ public struct ConfigError: Error, Hashable, Sendable {
     case outOfRange = "out-of-range"
     /// Two settings that cannot both hold.
     case contradiction
+    /// Rules that come after each other.
+    case circle
     /// A name that stands for nothing: of a strategy, of a rule.
     case unknownName = "unknown-name"
     /// Cannot be changed at run time.
@@ -46,9 +48,12 @@ public struct ConfigError: Error, Hashable, Sendable {
   public var source: Source
   /// In words, without the place.
   public var message: String
+  /// Of a rule, the key it is about; nil for settings, whose message names them.
+  public var field: String?
 
   /// A mistake at a place.
-  public init(code: Code, source: Source, message: String) {
+  public init(code: Code, source: Source, message: String, field: String? = nil) {
+    self.field = field
     self.code = code
     self.source = source
     self.message = message

@@ -14,13 +14,15 @@ extension ConfigurationFile {
     }
 
     /// More mistakes than anyone reads are counted as one: each of them looks for the nearest name.
-    mutating func complain(_ code: ConfigError.Code, _ place: YAMLPlace, _ message: @autoclosure () -> String) {
+    mutating func complain(
+      _ code: ConfigError.Code, _ place: YAMLPlace, _ message: @autoclosure () -> String, field: String? = nil
+    ) {
       guard reading.errors.count < ConfigurationFile.complaintLimit else { return }
       let isLast = reading.errors.count == ConfigurationFile.complaintLimit - 1
       reading.errors.append(
         ConfigError(
           code: code, source: .file(path, line: place.line, column: place.column),
-          message: isLast ? "more mistakes than are shown; the first of them: \(message())" : message()))
+          message: isLast ? "more mistakes than are shown; the first of them: \(message())" : message(), field: field))
     }
 
     mutating func root(_ root: YAMLNode) {
@@ -58,7 +60,7 @@ extension ConfigurationFile {
       case .rules:
         var walk = RuleWalk(file: self.path, bytes: bytes)
         walk.rules(node)
-        for mistake in walk.mistakes { complain(mistake.code, mistake.place, mistake.message) }
+        for mistake in walk.mistakes { complain(mistake.code, mistake.place, mistake.message, field: mistake.field) }
         reading.rules += walk.rules
       case .nothing(let code, let message): complain(code, place, message)
       case .setting(let key, _): setting(key, node, at: place)

@@ -13,6 +13,11 @@ func readWhole(_ path: String, limit: Int) throws(FileFault) -> [UInt8] {
   let descriptor = openRetrying(path)
   guard descriptor >= 0 else { throw fault(errno) }
   defer { close(descriptor) }
+  return try readWhole(descriptor, limit: limit)
+}
+
+/// The same of what is open already, from where it stands.
+func readWhole(_ descriptor: Int32, limit: Int) throws(FileFault) -> [UInt8] {
   var bytes: [UInt8] = []
   var chunk = [UInt8](repeating: 0, count: 65536)
   while true {

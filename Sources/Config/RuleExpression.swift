@@ -128,7 +128,8 @@ extension MetricUnit {
   fileprivate func value(_ number: Double, _ unit: String) -> Double? {
     switch (self, unit) {
     case (_, ""), (.seconds, "s"), (.bytes, "B"): number
-    case (.share, "%"): number / 100
+    // The number that is written, not the one next to it that dividing 99.9 gives.
+    case (.share, "%"): Double("\(number)e-2") ?? number / 100
     case (.seconds, "ms"): number / 1000
     case (.seconds, "m"): number * 60
     case (.seconds, "h"): number * 3600

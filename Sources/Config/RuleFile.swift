@@ -1,3 +1,4 @@
+import Glibc
 import Model
 
 /// Rules as files have them.
@@ -23,6 +24,48 @@ public enum RuleFile {
       code: .unknownKey, source: .file(path, line: line, column: column),
       message: "a file of rules holds nothing but 'rules'; settings are in mlos.yaml")
     return ([], reading.errors + [misplaced])
+  }
+
+  /// What a file of rules holds; of standard input for `-`.
+  ///
+  /// - Parameter label: What a mistake calls it.
+  public static func contents(of path: String, called label: String) throws(ConfigErrors) -> [UInt8] {
+    do throws(FileFault) {
+      let limit = ConfigurationFile.sizeLimit
+      return path == "-" ? try readWhole(STDIN_FILENO, limit: limit) : try readWhole(path, limit: limit)
+    } catch {
+      throw ConfigErrors([ConfigError(code: error.code, source: .file(label, line: nil, column: nil), message: error.message)])
+    }
+  }
+
+  /// The rules of a text that has at least one, each name once.
+  static func whole(_ bytes: [UInt8], path: String) throws(ConfigErrors) -> [PlacedRule] {
+    var (rules, errors) = placed(bytes, path: path)
+    var lines: [String: Int] = [:]
+    for rule in rules {
+      guard let line = lines.updateValue(rule.place.line, forKey: rule.rule.name) else { continue }
+      let message = "rule '\(rule.rule.name)' is given more than once; first in line \(line)"
+      errors.append(rule.error(.duplicateKey, rule.place, message, field: "name"))
+    }
+    if rules.isEmpty, errors.isEmpty {
+      let source = ConfigError.Source.file(path, line: 1, column: 1)
+      errors = [
+        ConfigError(code: .wrongType, source: source, message: "there is no rule in it; a file of rules begins with 'rules:'")
+      ]
+    }
+    guard errors.isEmpty else { throw ConfigErrors(errors) }
+    return rules
+  }
+
+  /// What is wrong with a text of rules beside a configuration: rules that it comes after may be here or there, and so may strategies.
+  ///
+  /// - Returns: How many there are.
+  public static func check(_ bytes: [UInt8], path: String, beside settings: Settings) throws(ConfigErrors) -> Int {
+    let found = try whole(bytes, path: path)
+    var others = settings
+    let errors = others.take(found, beside: settings.rules.filter { rule in !found.contains { $0.rule.name == rule.name } })
+    guard errors.isEmpty else { throw ConfigErrors(errors) }
+    return found.count
   }
 
   /// A document that reads back as the same rules.

@@ -10,18 +10,28 @@ struct PlacedRule: Sendable, Hashable {
   var afterPlaces: [YAMLPlace]
   /// Strategies that its actions name.
   var strategies: [Strategy]
-  /// Who added it at run time; nil for a rule of a file.
-  var addedBy: String?
+  /// At run time; nil for a rule of a file.
+  var added: RuntimeRule?
+  /// Added long since: its places are none.
+  var isStored = false
+  /// At run time; nil for a rule that is as it is written.
+  var turned: RuleSwitch?
 
   struct Strategy: Sendable, Hashable {
     var name: String
     var place: YAMLPlace
   }
 
-  func error(_ code: ConfigError.Code, _ place: YAMLPlace, _ message: String) -> ConfigError {
-    ConfigError(
-      code: code, source: addedBy.map { .runtime(who: $0) } ?? .file(file, line: place.line, column: place.column),
-      message: message)
+  var origin: RuleOrigin {
+    RuleOrigin(
+      written: added.map { .runtime(who: $0.who, when: $0.when) } ?? .file(file, line: place.line), turned: turned)
+  }
+
+  /// - Parameter field: The rule's key it is about.
+  func error(_ code: ConfigError.Code, _ place: YAMLPlace, _ message: String, field: String? = nil) -> ConfigError {
+    let file = ConfigError.Source.file(file, line: place.line, column: place.column)
+    return ConfigError(
+      code: code, source: added.flatMap { isStored ? .runtime(who: $0.who) : nil } ?? file, message: message, field: field)
   }
 }
 
@@ -32,6 +42,8 @@ struct RuleWalk {
     var code: ConfigError.Code
     var place: YAMLPlace
     var message: String
+    /// The rule's key it is about.
+    var field: String?
   }
 
   let file: String
@@ -39,6 +51,8 @@ struct RuleWalk {
   private var source: YAMLSource
   private(set) var rules: [PlacedRule] = []
   private(set) var mistakes: [Mistake] = []
+  /// The key that is read.
+  private var field: RuleDraft.Field?
 
   init(file: String, bytes: [UInt8]) {
     self.file = file
@@ -48,7 +62,7 @@ struct RuleWalk {
   mutating func complain(_ code: ConfigError.Code, _ place: YAMLPlace, _ message: @autoclosure () -> String) {
     // One more than is shown, so that it is known that there are more.
     guard mistakes.count <= ConfigurationFile.complaintLimit else { return }
-    mistakes.append(Mistake(code: code, place: place, message: message()))
+    mistakes.append(Mistake(code: code, place: place, message: message(), field: field?.rawValue))
   }
 
   private static let example = "a list of rules, each with name, when and then"
@@ -100,6 +114,8 @@ struct RuleWalk {
 
   private mutating func read(_ field: RuleDraft.Field, _ node: YAMLNode, at place: YAMLPlace, into draft: inout RuleDraft) {
     draft.seen.insert(field)
+    self.field = field
+    defer { self.field = nil }
     switch field {
     case .name:
       guard let text = text(node, "name", "a name of letters, digits, '-' and '_'", at: place) else { return }

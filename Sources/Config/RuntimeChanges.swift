@@ -12,27 +12,16 @@ public struct RuntimeChange: Hashable, Sendable {
   public let when: Int64
 }
 
-/// A rule that was added or changed while a supervisor ran.
-public struct RuntimeRule: Hashable, Sendable {
-  public let rule: Rule
-  /// `user 1000`.
-  public let who: String
-  /// Seconds since 1970.
-  public let when: Int64
-}
-
-/// Settings and rules that were changed while a supervisor ran. They win over the file and the environment, and the command line over
-/// them. A value type: try the changed ones with `Settings.load`, then store them, then take the settings over.
+/// Settings that were changed while a supervisor ran. They win over the file and the environment, and the command line over them. A value type: try the changed ones with `Settings.load`, then store them, then take the settings over.
 public struct RuntimeChanges: Hashable, Sendable {
   /// By key.
   public private(set) var changes: [RuntimeChange] = []
-  /// As they were added. Each takes the place of the one of its name in the files, or comes behind them all; to keep a rule of a
-  /// file from firing, add it with `isEnabled` false.
-  public private(set) var rules: [RuntimeRule] = []
 
   /// More than there are settings; the rest is for packages.
   public static let limit = 1000
   static let whoLimit = 128
+
+  static func shortened(_ who: String) -> String { quotable(who, limit: whoLimit - 3) }
 
   public init() {}
 
@@ -52,7 +41,7 @@ public struct RuntimeChanges: Hashable, Sendable {
   /// - Throws: An unknown key, with the nearest one; a value of the wrong type or out of its range; a setting that takes
   ///   effect at start only; more than `limit` changes.
   public mutating func set(_ key: String, to text: String, by who: String, at when: Int64) throws(ConfigError) {
-    let who = quotable(who, limit: Self.whoLimit - 3)
+    let who = Self.shortened(who)
     func refused(_ code: ConfigError.Code, _ message: String) -> ConfigError {
       ConfigError(code: code, source: .runtime(who: who), message: message)
     }
@@ -85,48 +74,6 @@ public struct RuntimeChanges: Hashable, Sendable {
     let before = changes.count
     changes.removeAll { $0.key == name }
     return changes.count < before
-  }
-
-  /// Adds a rule, or changes the one of its name.
-  ///
-  /// - Throws: What is wrong with the rule by itself; `Settings.load` says whether it goes with the others.
-  public mutating func set(_ rule: Rule, by who: String, at when: Int64) throws(ConfigError) {
-    let added = RuntimeRule(rule: rule, who: quotable(who, limit: Self.whoLimit - 3), when: when)
-    if let fault = rule.fault {
-      throw ConfigError(code: .outOfRange, source: .runtime(who: added.who), message: fault.description)
-    }
-    if let index = rules.firstIndex(where: { $0.rule.name == rule.name }) {
-      rules[index] = added
-      return
-    }
-    guard rules.count < RuleLimits.rules else {
-      let message = "\(RuleLimits.rules) rules are added at run time already"
-      throw ConfigError(code: .tooLarge, source: .runtime(who: added.who), message: message)
-    }
-    rules.append(added)
-  }
-
-  /// Takes a rule that was added at run time back, so that the one of its name in the files holds again; false when there is
-  /// none.
-  public mutating func removeRule(_ name: String) -> Bool {
-    let before = rules.count
-    rules.removeAll { $0.rule.name == name }
-    return rules.count < before
-  }
-
-  /// Puts the rules of run time among those of the files.
-  func merge(into placed: inout [PlacedRule]) {
-    var places: [String: Int] = [:]
-    for (index, rule) in placed.enumerated() where places[rule.rule.name] == nil { places[rule.rule.name] = index }
-    for added in rules {
-      let strategies: [PlacedRule.Strategy] = added.rule.actions.compactMap {
-        if case .setStrategy(let name, _) = $0 { PlacedRule.Strategy(name: name, place: YAMLPlace()) } else { nil }
-      }
-      let rule = PlacedRule(
-        rule: added.rule, file: "run time", place: YAMLPlace(), afterPlaces: added.rule.after.map { _ in YAMLPlace() },
-        strategies: strategies, addedBy: added.who)
-      if let place = places[added.rule.name] { placed[place] = rule } else { placed.append(rule) }
-    }
   }
 
   func reading() -> Settings.Reading {

@@ -113,10 +113,12 @@ extension Settings {
   }
 
   /// Takes the rules of all files, when they go together and with the settings.
-  mutating func take(_ placed: [PlacedRule]) -> [ConfigError] {
+  ///
+  /// - Parameter others: Rules whose place nobody asks for, before them.
+  mutating func take(_ placed: [PlacedRule], beside others: [Rule] = []) -> [ConfigError] {
     var errors: [ConfigError] = []
-    if placed.count > RuleLimits.rules {
-      let first = placed[RuleLimits.rules]
+    if others.count + placed.count > RuleLimits.rules {
+      let first = placed[max(RuleLimits.rules - others.count, 0)]
       return [first.error(.tooLarge, first.place, "more than \(RuleLimits.rules) rules")]
     }
     var byName: [String: PlacedRule] = [:]
@@ -126,26 +128,30 @@ extension Settings {
         continue
       }
       let message = "rule '\(rule.rule.name)' is given more than once; first in \(first.file):\(first.place.line)"
-      errors.append(rule.error(.duplicateKey, rule.place, message))
+      errors.append(rule.error(.duplicateKey, rule.place, message, field: "name"))
     }
+    let known = Set(byName.keys).union(others.map(\.name))
     for rule in placed {
-      for (name, place) in zip(rule.rule.after, rule.afterPlaces) where byName[name] == nil {
-        let near = nearestName(to: name, among: byName.keys).map { "; did you mean '\($0)'?" } ?? ""
-        errors.append(rule.error(.unknownName, place, "there is no rule '\(quotable(name))'\(near)"))
+      for (name, place) in zip(rule.rule.after, rule.afterPlaces) where !known.contains(name) {
+        let near = nearestName(to: name, among: known).map { "; did you mean '\($0)'?" } ?? ""
+        errors.append(rule.error(.unknownName, place, "there is no rule '\(quotable(name))'\(near)", field: "after"))
       }
       for strategy in rule.strategies {
         if let message = unknownStrategyMessage(strategy.name) {
-          errors.append(rule.error(.unknownName, strategy.place, message))
+          errors.append(rule.error(.unknownName, strategy.place, message, field: "then"))
         }
       }
     }
     guard errors.isEmpty else { return Array(errors.prefix(ConfigurationFile.complaintLimit)) }
-    rules = placed.map(\.rule)
+    rules = others + placed.map(\.rule)
+    ruleOrigins = byName.mapValues(\.origin)
     do throws(RuleFault) { _ = try Rule.ordered(rules) } catch {
-      guard case .cycle(let names) = error, let rule = names.first.flatMap({ byName[$0] }) else {
-        preconditionFailure("every other fault was looked for above")
-      }
-      return [rule.error(.contradiction, rule.afterPlaces.first ?? rule.place, error.description)]
+      // The one that closed the circle is to blame: what is added now, else what was added once.
+      func newness(_ rule: PlacedRule) -> Int { rule.added == nil ? 0 : rule.isStored ? 1 : 2 }
+      guard case .cycle(let names) = error,
+        let rule = names.compactMap({ byName[$0] }).max(by: { newness($0) < newness($1) })
+      else { preconditionFailure("every other fault was looked for above") }
+      return [rule.error(.circle, rule.afterPlaces.first ?? rule.place, error.description, field: "after")]
     }
     return []
   }

@@ -8,12 +8,13 @@ extension Settings {
   ///   - required: Whether a missing file is an error.
   ///   - environment: The process's environment; only `MLOS_*` is looked at.
   ///   - overrides: Options of the command line.
-  ///   - runtime: What was changed while a supervisor ran.
+  ///   - runtime: Settings that were changed while a supervisor ran.
+  ///   - rules: Rules that were.
   ///   - paths: What the defaults depend on.
   /// - Throws: Everything that is wrong, at once.
   public static func load(
     file: String?, required: Bool, environment: [String: String], overrides: [SettingOverride] = [],
-    runtime: RuntimeChanges = RuntimeChanges(), paths: RuntimePaths
+    runtime: RuntimeChanges = RuntimeChanges(), rules: RuntimeRules = RuntimeRules(), paths: RuntimePaths
   ) throws(ConfigErrors) -> Settings {
     var contents: [UInt8]?
     if let file {
@@ -29,33 +30,34 @@ extension Settings {
     }
     return try load(
       file: contents.flatMap { bytes in file.map { ($0, bytes) } }, ruleFiles: file.map(RuleDirectory.init(besideFile:)),
-      environment: environment, overrides: overrides, runtime: runtime, paths: paths)
+      environment: environment, overrides: overrides, runtime: runtime, rules: rules, paths: paths)
   }
 
   /// The same with the file already read.
   static func load(
     file: (path: String, bytes: [UInt8])?, ruleFiles: RuleDirectory? = nil, environment: [String: String],
-    overrides: [SettingOverride], runtime: RuntimeChanges = RuntimeChanges(), paths: RuntimePaths
+    overrides: [SettingOverride], runtime: RuntimeChanges = RuntimeChanges(), rules: RuntimeRules = RuntimeRules(),
+    paths: RuntimePaths
   ) throws(ConfigErrors) -> Settings {
     var settings = Settings(defaults: paths)
     var errors: [ConfigError] = []
-    var rules: [PlacedRule] = []
+    var placed: [PlacedRule] = []
     if let file {
       settings.file = file.path
       let reading = ConfigurationFile.read(file.bytes, path: file.path)
       errors += reading.errors
-      rules += reading.rules
+      placed += reading.rules
       settings.entries.merge(reading.entries) { $1 }
     }
-    if let ruleFiles { errors += ruleFiles.read(into: &rules) }
+    if let ruleFiles { errors += ruleFiles.read(into: &placed) }
     for reading in [readEnvironment(environment), runtime.reading(), readOverrides(overrides)] {
       errors += reading.errors
       settings.entries.merge(reading.entries) { $1 }
     }
-    runtime.merge(into: &rules)
+    rules.merge(into: &placed)
     settings.applyProfile()
     // What comes of a value that was refused is no mistake of its own.
-    if errors.isEmpty { errors += settings.contradictions() + settings.take(rules) }
+    if errors.isEmpty { errors += settings.contradictions() + settings.take(placed) }
     guard errors.isEmpty else { throw ConfigErrors(errors) }
     return settings
   }
@@ -114,7 +116,9 @@ extension SettingKeys {
     case .setting(let key, let name): return (name, try key.parse(text).get())
     case .section(let name, let holds), .names(let name, let holds):
       throw SettingFault(code: .wrongType, message: "'\(name)' is no setting by itself (it holds \(holds))")
-    case .rules: throw SettingFault(code: .wrongType, message: "'rules' is no setting; rules are written into files")
+    case .rules:
+      throw SettingFault(
+        code: .wrongType, message: "'rules' is no setting; rules are written into files, or added: mlos rules add")
     case .nothing(let code, let message): throw SettingFault(code: code, message: message)
     }
   }

@@ -48,8 +48,10 @@ public struct SettingOverride: Hashable, Sendable {
 public struct Settings: Sendable, Hashable {
   /// The file in force; nil when there is none.
   public internal(set) var file: String?
-  /// The user's rules: those of `mlos.yaml`, then those of the files in `rules.d` by name. They go together.
+  /// The user's rules: those of `mlos.yaml`, those of the files in `rules.d` by name, those of run time. They go together.
   public internal(set) var rules: [Rule] = []
+  /// Where each is from, by name.
+  public internal(set) var ruleOrigins: [String: RuleOrigin] = [:]
   var entries: [String: Entry]
 
   struct Entry: Sendable, Hashable {

@@ -79,7 +79,7 @@ extension ControlAPI {
   }
 
   /// `%22` and the like of RFC 3986; what is none stays as it is.
-  private static func percentDecoded(_ text: String) -> String {
+  static func percentDecoded(_ text: String) -> String {
     let bytes = Array(text.utf8)
     var decoded: [UInt8] = []
     var index = 0

@@ -39,6 +39,7 @@ public struct ControlAPI: Sendable {
   let facts: ServiceFacts
   let bodyLimit: @Sendable () -> Int
   let configuration: any ConfigurationKeeping
+  let rules: any RuleKeeping
   /// Nil when none is kept.
   let history: (any HistoryAnswering)?
   /// Seconds since 1970.
@@ -46,13 +47,14 @@ public struct ControlAPI: Sendable {
 
   public init(
     commands: any SupervisorCommands, facts: ServiceFacts, bodyLimit: @escaping @Sendable () -> Int,
-    configuration: any ConfigurationKeeping, history: (any HistoryAnswering)?,
+    configuration: any ConfigurationKeeping, rules: any RuleKeeping, history: (any HistoryAnswering)?,
     now: @escaping @Sendable () -> Double
   ) {
     self.commands = commands
     self.facts = facts
     self.bodyLimit = bodyLimit
     self.configuration = configuration
+    self.rules = rules
     self.history = history
     self.now = now
   }
@@ -78,7 +80,9 @@ public struct ControlAPI: Sendable {
     router.add(middleware: RequestIdentity())
     router.add(middleware: ErrorMiddleware())
     router.add(middleware: LogRequestsMiddleware(.debug))
-    for endpoint in endpoints + configurationEndpoints + heapEndpoints + historyEndpoints + reclaimEndpoints { endpoint.add(to: router) }
+    let all =
+      endpoints + configurationEndpoints + ruleEndpoints + heapEndpoints + historyEndpoints + reclaimEndpoints
+    for endpoint in all { endpoint.add(to: router) }
     return router
   }
 

@@ -79,6 +79,7 @@ struct ErrorMiddleware<Context: RequestContext>: RouterMiddleware {
     case let error as CommandError: return APIError(error)
     case let error as HistoryError: return APIError(error)
     case let error as ConfigurationRefusal: return APIError(error)
+    case let error as RuleRefusal: return APIError(error)
     case let error as HTTPError:
       return APIError(error.status, Self.code(error.status), error.body ?? Self.sentence(error.status, request))
     case let error as any HTTPResponseError:

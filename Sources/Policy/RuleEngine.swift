@@ -146,6 +146,7 @@ public struct RuleEngine: Sendable {
       let progress = progress[place]
       return RuleState(
         rule: ordered[place], standing: progress.standing, firings: progress.firings,
+        secondsTrue: progress.trueSince.map { seconds(from: $0) },
         secondsSinceFired: progress.lastFired.map { seconds(from: $0) })
     }
   }
@@ -174,6 +175,8 @@ public struct RuleState: Hashable, Sendable {
   public var rule: Rule
   public var standing: Standing
   public var firings: Int
+  /// For how long its condition has been true without a break, as far as it was looked at; nil when it is not.
+  public var secondsTrue: Double?
   public var secondsSinceFired: Double?
 }
 

@@ -215,3 +215,22 @@ public struct PlanRow: Sendable {
   /// Seconds since 1970; nil when nobody has seen it used.
   public var lastUsedAt: Double?
 }
+
+/// How the user's rules stand, as of the last look at them.
+public struct RulesSnapshot: Sendable {
+  public var takenAt: Double
+  /// In the order in which they are looked at.
+  public var rules: [RuleSnapshot]
+}
+
+public struct RuleSnapshot: Sendable {
+  public var rule: Rule
+  /// A stable word.
+  public var state: String
+  /// The state in a sentence, with its numbers.
+  public var explanation: String
+  /// Since when its condition holds, in seconds since 1970; nil while it does not.
+  public var holdsSince: Double?
+  public var lastFiredAt: Double?
+  public var firings: Int
+}

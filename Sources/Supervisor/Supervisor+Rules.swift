@@ -46,7 +46,34 @@ extension RuleCondition {
   }
 }
 
+extension RuleState.Standing {
+  fileprivate var word: String {
+    switch self {
+    case .unseen: "unseen"
+    case .disabled: "disabled"
+    case .quiet: "quiet"
+    case .unknown: "unknown"
+    case .holding: "holding"
+    case .coolingDown: "cooling-down"
+    case .fired: "fired"
+    }
+  }
+}
+
 extension Supervisor {
+  /// Every rule in force, and how it stood at the last look.
+  public func rules() -> RulesSnapshot {
+    let wall = now().wall
+    return RulesSnapshot(
+      takenAt: wall,
+      rules: (unloading.rules.engine?.states ?? []).map { state in
+        RuleSnapshot(
+          rule: state.rule, state: state.standing.word, explanation: state.description,
+          holdsSince: state.secondsTrue.map { wall - $0 }, lastFiredAt: state.secondsSinceFired.map { wall - $0 },
+          firings: state.firings)
+      })
+  }
+
   /// Carries out what the rules ask for; units they want unloaded go the way of all others.
   func fireRules(_ snapshot: Snapshot, at moment: Moment) -> [ReclaimUnit: UnloadReason] {
     guard unloading.rules.isDue(at: moment.monotonic) else { return [:] }

@@ -19,10 +19,9 @@ struct CommandLineInterface: AsyncParsableCommand {
     version: "mlos \(Release.version)",
     subcommands: [
       RunCommand.self, TopCommand.self, ProcessesCommand.self, ModulesCommand.self, PackagesCommand.self, HeapCommand.self,
-      UnloadCommand.self, TrimCommand.self, CollectCommand.self,
-      PlanCommand.self, WhyCommand.self, RecommendationsCommand.self, HistoryCommand.self, ExportCommand.self,
-      RecordCommand.self, SimulateCommand.self,
-      EventsCommand.self, AdoptCommand.self, StatusCommand.self, ConfigCommand.self,
+      UnloadCommand.self, TrimCommand.self, CollectCommand.self, PlanCommand.self, WhyCommand.self,
+      RecommendationsCommand.self, HistoryCommand.self, ExportCommand.self, RecordCommand.self, SimulateCommand.self,
+      EventsCommand.self, AdoptCommand.self, StatusCommand.self, ConfigCommand.self, RulesCommand.self,
       DoctorCommand.self, CompletionCommand.self,
     ])
 }

@@ -20,9 +20,12 @@ struct ConnectionOptions: ParsableArguments {
 
   /// What a supervisor started now by this user would use.
   ///
-  /// - Parameter changedAtRunTime: With what was changed while a supervisor ran.
+  /// - Parameters:
+  ///   - changedAtRunTime: With settings that were changed while a supervisor ran.
+  ///   - withAddedRules: With rules that were.
   func settings(
-    environment: [String: String] = ProcessInfo.processInfo.environment, changedAtRunTime: Bool = false
+    environment: [String: String] = ProcessInfo.processInfo.environment, changedAtRunTime: Bool = false,
+    withAddedRules: Bool = false
   ) throws -> Settings {
     let paths = RuntimePaths.current(environment: environment)
     let file = paths.chosenFile(option: config.map(absolutePath), environment: environment)
@@ -32,9 +35,10 @@ struct ConnectionOptions: ParsableArguments {
     let overrides = socket.map { [SettingOverride(key: "socket", value: absolutePath($0), option: "--socket")] } ?? []
     do throws(ConfigErrors) {
       let changes = changedAtRunTime ? try RuntimeChangesFile(stateDirectory: paths.stateDirectory).read() : RuntimeChanges()
+      let rules = withAddedRules ? try RuntimeRulesFile(stateDirectory: paths.stateDirectory).read() : RuntimeRules()
       return try Settings.load(
         file: absolutePath(file.path), required: file.isRequired, environment: environment, overrides: overrides,
-        runtime: changes, paths: paths)
+        runtime: changes, rules: rules, paths: paths)
     } catch {
       throw Failure(error)
     }

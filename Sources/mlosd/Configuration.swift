@@ -5,24 +5,27 @@ import Model
 import Supervisor
 import Wire
 
-/// The settings in force and the two ways in which they change while the supervisor runs: SIGHUP, and one by one through the
+/// The settings and rules in force and the two ways in which they change while the supervisor runs: SIGHUP, and one by one through the
 /// control socket. One change at a time.
 actor Configuration: ConfigurationKeeping {
-  private let sources: ConfigurationSources
-  private var changes: RuntimeChanges
-  private let current: CurrentSettings
-  private let supervisor: Supervisor
+  let sources: ConfigurationSources
+  private(set) var changes: RuntimeChanges
+  var stored: StoredRules
+  let current: CurrentSettings
+  let supervisor: Supervisor
   private let recorder: (any HistoryRecording)?
   private let output: LogOutput
   private let levels: LogLevels
   private let logger: Logger
 
   init(
-    sources: ConfigurationSources, changes: RuntimeChanges, current: CurrentSettings, supervisor: Supervisor,
+    sources: ConfigurationSources, changes: RuntimeChanges, stored: StoredRules, current: CurrentSettings,
+    supervisor: Supervisor,
     recorder: (any HistoryRecording)?, output: LogOutput, levels: LogLevels, logger: Logger
   ) {
     self.sources = sources
     self.changes = changes
+    self.stored = stored
     self.current = current
     self.supervisor = supervisor
     self.recorder = recorder
@@ -51,7 +54,7 @@ actor Configuration: ConfigurationKeeping {
     let new: Settings
     do throws(ConfigErrors) {
       // All sources together: a value that is right by itself may contradict another.
-      new = try sources.load(wanted)
+      new = try sources.load(wanted, stored.inForce)
       try sources.changesFile?.write(wanted)
     } catch {
       throw Self.refusal(error)
@@ -66,18 +69,21 @@ actor Configuration: ConfigurationKeeping {
   /// Everything is read again, the log file opened anew.
   func reload() async {
     let new: Settings
-    let stored: RuntimeChanges
+    let changed: RuntimeChanges
+    let rules: RuntimeRules
     do throws(ConfigErrors) {
       // What ends with the supervisor is nowhere else.
-      stored = try sources.changesFile?.read() ?? changes
-      new = try sources.load(stored)
+      changed = try sources.changesFile?.read() ?? changes
+      rules = try sources.rulesFile?.read() ?? stored.rules
+      new = try sources.load(changed, rules)
     } catch {
       for fault in error.errors {
         logger.error("configuration refused, the one before stays in force", metadata: ["error": "\(fault)"])
       }
       return
     }
-    changes = stored
+    changes = changed
+    stored = StoredRules(rules: rules)
     do throws(StartError) {
       try output.reopen(path: new.logFile, format: LogOutput.Format(new.logFormat))
     } catch {
@@ -86,7 +92,7 @@ actor Configuration: ConfigurationKeeping {
     await take(new, by: Requester("SIGHUP"), saying: "configuration read again")
   }
 
-  private func take(_ new: Settings, by requester: Requester, saying words: Logger.Message) async {
+  func take(_ new: Settings, by requester: Requester, saying words: Logger.Message) async {
     let old = current.value
     levels.current = Logger.Level(new.logLevel)
     let changed = old.changes(to: new)
@@ -97,6 +103,12 @@ actor Configuration: ConfigurationKeeping {
         ConfigurationChange(
           time: currentMoment().wall, key: key, old: old.row(key)?.value, new: now.row(key)?.value,
           origin: now.row(key)?.origin ?? "not set", requester: requester))
+    }
+    for rule in old.changedRules(to: now) {
+      recorder?.record(
+        ConfigurationChange(
+          time: currentMoment().wall, key: "rules.\(rule.name)", old: rule.old, new: rule.new,
+          origin: now.ruleOrigins[rule.name].map { "\($0)" } ?? "not set", requester: requester))
     }
     await supervisor.reload(
       observeInterval: DaemonService.observeInterval(now), processLimit: now.agentsLimit, unloading: UnloadingSettings(now),

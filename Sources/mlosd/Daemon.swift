@@ -56,13 +56,14 @@ struct Daemon: AsyncParsableCommand {
       keepsChanges: !ephemeral && !isOutOfReach)
     do {
       let changes = try sources.changesFile?.read() ?? RuntimeChanges()
-      let settings = try sources.load(changes)
+      let (stored, settings) = try StoredRules.load(sources, changes)
       if checkConfig {
+        if let problem = stored.problem { Self.complain(StoredRules.words(problem)) }
         Self.print(settings.rows().map { "\($0.key) = \($0.value)  # \($0.origin)" }.joined(separator: "\n"))
         return
       }
       let service = try DaemonService(
-        settings: settings, changes: changes, sources: sources, isEphemeral: ephemeral, readyDescriptor: readyFd)
+        settings: settings, changes: changes, stored: stored, sources: sources, isEphemeral: ephemeral, readyDescriptor: readyFd)
       try await service.run()
     } catch let error as ConfigErrors {
       Self.fail(error.description)
@@ -91,9 +92,13 @@ struct Daemon: AsyncParsableCommand {
   }
 
   static func fail(_ text: String) -> Never {
+    complain(text)
+    Glibc.exit(1)
+  }
+
+  private static func complain(_ text: String) {
     let lines = Array(text.split(separator: "\n").map { "mlosd: \($0)\n" }.joined().utf8)
     _ = write(STDERR_FILENO, lines, lines.count)
-    Glibc.exit(1)
   }
 }
 
@@ -108,13 +113,13 @@ struct ConfigurationSources: Sendable {
 
   /// Where that is kept.
   var changesFile: RuntimeChangesFile? { keepsChanges ? RuntimeChangesFile(stateDirectory: paths.stateDirectory) : nil }
+  var rulesFile: RuntimeRulesFile? { keepsChanges ? RuntimeRulesFile(stateDirectory: paths.stateDirectory) : nil }
 
-  func load() throws(ConfigErrors) -> Settings { try load(try changesFile?.read() ?? RuntimeChanges()) }
-
-  func load(_ changes: RuntimeChanges) throws(ConfigErrors) -> Settings {
+  func load(_ changes: RuntimeChanges, _ rules: RuntimeRules) throws(ConfigErrors) -> Settings {
     let (file, isRequired) = paths.chosenFile(option: option, environment: environment)
     return try Settings.load(
-      file: file, required: isRequired, environment: environment, overrides: overrides, runtime: changes, paths: paths)
+      file: file, required: isRequired, environment: environment, overrides: overrides, runtime: changes, rules: rules,
+      paths: paths)
   }
 }
 

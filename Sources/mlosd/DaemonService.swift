@@ -15,6 +15,7 @@ struct DaemonService {
   let settings: Settings
   /// Of those, what was changed while a supervisor ran.
   let changes: RuntimeChanges
+  let stored: StoredRules
   let sources: ConfigurationSources
   let isEphemeral: Bool
   let readyDescriptor: Int32?
@@ -22,11 +23,13 @@ struct DaemonService {
   let levels: LogLevels
   let logger: Logger
 
-  init(settings: Settings, changes: RuntimeChanges, sources: ConfigurationSources, isEphemeral: Bool, readyDescriptor: Int32?)
-    throws(StartError)
-  {
+  init(
+    settings: Settings, changes: RuntimeChanges, stored: StoredRules, sources: ConfigurationSources, isEphemeral: Bool,
+    readyDescriptor: Int32?
+  ) throws(StartError) {
     self.settings = settings
     self.changes = changes
+    self.stored = stored
     self.sources = sources
     self.isEphemeral = isEphemeral
     self.readyDescriptor = readyDescriptor
@@ -50,6 +53,7 @@ struct DaemonService {
     }
     try claimed { () throws(SocketClaim.Refusal) in try claim.removeStale(settings.controlSocket) }
 
+    if let problem = stored.problem { logger.warning("\(StoredRules.words(problem))") }
     let keeper = openJournal()
     let supervisor = Supervisor(
       inspector: ProcFSInspector(), files: CatalogInspector(),
@@ -77,15 +81,15 @@ struct DaemonService {
 
     let current = CurrentSettings(settings)
     let configuration = Configuration(
-      sources: sources, changes: changes, current: current, supervisor: supervisor, recorder: keeper, output: output,
-      levels: levels, logger: logger)
+      sources: sources, changes: changes, stored: stored, current: current, supervisor: supervisor, recorder: keeper,
+      output: output, levels: levels, logger: logger)
     let control = ControlAPI(
       commands: supervisor,
       facts: ServiceFacts(
         version: Release.version, pid: getpid(), user: geteuid(), agentSocket: settings.socket,
         controlSocket: settings.controlSocket, ticksPerSecond: Double(ProcFS.ticksPerSecond)),
       bodyLimit: { Int(current.value.httpLimitBody.count) }, configuration: configuration,
-      history: keeper, now: { currentMoment().wall })
+      rules: configuration, history: keeper, now: { currentMoment().wall })
     let manager = ServiceManager(environment: sources.environment)
     // Signals are trapped before anyone is told that the daemon is ready: untrapped, SIGHUP would end it.
     let reloads = await UnixSignalsSequence(trapping: .sighup)

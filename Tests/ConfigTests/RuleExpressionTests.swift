@@ -22,7 +22,7 @@ private func reread(_ text: String) -> String {
       ("package.torch.bytes >= 500MiB", "package.torch.bytes >= 500MiB"), ("swap.used != 0", "swap.used != 0"),
       ("memory.used == 1.5G", "memory.used == 1536MiB"), ("memory.available < 2T", "memory.available < 2TiB"),
       ("memory.used > 100B", "memory.used > 100"), ("unloading.regrets >= 3", "unloading.regrets >= 3"),
-      ("process.python3.cpu >= 150%", "process.python3.cpu >= 1.5"),
+      ("process.python3.cpu >= 150%", "process.python3.cpu >= 1.5"), ("memory.level > 99.9%", "memory.level > 0.999"),
       ("package.\"scikit-learn\".idle > 1", "package.scikit-learn.idle > 1s"),
       ("package.scikit-learn.loaded > 1", "package.scikit-learn.loaded > 1"),
       ("package.\"zope.interface\".idle > 1", "package.\"zope.interface\".idle > 1s"),

@@ -74,7 +74,7 @@ import Testing
         "'unloading.packages.torch' is no setting by itself (it holds unloading.packages.torch.strategy, "
           + "unloading.packages.torch.allow_unload, unloading.packages.torch.class)"
       ),
-      ("rules", "[]", "'rules' is no setting; rules are written into files"),
+      ("rules", "[]", "'rules' is no setting; rules are written into files, or added: mlos rules add"),
     ])
   func refusals(key: String, value: String, expected: String) {
     #expect(Self.complaint { _ = try Self.changes([(key, value)], by: "user 0") } == "change by user 0: \(expected)")
@@ -105,9 +105,7 @@ import Testing
   }
 
   @Test("wherever a write was cut off, the file is refused") func torn() throws {
-    var changes = try Self.changes([("unloading.enabled", "no"), ("unloading.packages.é.class", "optional")])
-    let condition = RuleCondition.comparison(RuleComparison(.package("é", .idle), .above, 5))
-    try changes.set(Rule(name: "a", condition: condition, actions: [.collect, .log("x")]), by: "u", at: 1)
+    let changes = try Self.changes([("unloading.enabled", "no"), ("unloading.packages.é.class", "optional")])
     let whole = RuntimeChangesFile.encode(changes)
     #expect(try RuntimeChangesFile.decode(whole, path: "s") == changes)
     // Without its last line end it says the same.
@@ -127,7 +125,7 @@ import Testing
       ("{\"format\": \"mlos run-time settings\", \"version\": 2}", "s:1:49: written by a newer MLOS: version 2, known is 1"),
       ("{\"format\": \"mlos run-time settings\", \"version\": 1, \"changes\": {}}", "s:1:1: not written by MLOS"),
       (
-        "{\"format\": \"mlos run-time settings\", \"version\": 1, \"changes\": [{\"key\": 1}], \"rules\": []}",
+        "{\"format\": \"mlos run-time settings\", \"version\": 1, \"changes\": [{\"key\": 1}]}",
         "s:1:64: not written by MLOS: a change has key, value, who and when"
       ),
       (
@@ -149,48 +147,18 @@ import Testing
     }
   }
 
+  @Test("a file of the time when rules were to stand in it is read; one that has any is not MLOS's") func former() throws {
+    func file(_ rules: String) -> [UInt8] {
+      Array("{\"format\": \"mlos run-time settings\", \"version\": 1, \"changes\": [], \"rules\": \(rules)}".utf8)
+    }
+    #expect(try RuntimeChangesFile.decode(file("[]"), path: "s") == RuntimeChanges())
+    #expect(throws: ConfigErrors.self) { try RuntimeChangesFile.decode(file("[1]"), path: "s") }
+    #expect(throws: ConfigErrors.self) { try RuntimeChangesFile.decode(file("{}"), path: "s") }
+  }
+
   private static func line(_ key: String, _ value: String) -> String {
     "{\"format\": \"mlos run-time settings\", \"version\": 1, \"changes\": "
-      + "[{\"key\": \"\(key)\", \"value\": \"\(value)\", \"who\": \"u\", \"when\": 1}], \"rules\": []}"
-  }
-
-  private static func rule(_ text: String) -> String {
-    "{\"format\": \"mlos run-time settings\", \"version\": 1, \"changes\": [], \"rules\": "
-      + "[{\"rule\": \(text), \"who\": \"u\", \"when\": 1}]}"
-  }
-
-  @Test("a rule added at run time takes the place of the one of its name, and goes with the others or is refused") func rules()
-    throws
-  {
-    let text = "rules: [{name: a, when: swap.used > 1, then: collect}, {name: b, when: swap.used > 1, then: collect}]"
-    func rule(_ name: String, after: [String] = [], enabled: Bool = true, _ action: RuleAction = .collect) -> Rule {
-      let condition = RuleCondition.comparison(RuleComparison(.machine(.memoryLevel), .above, 0.5))
-      return Rule(name: name, isEnabled: enabled, condition: condition, after: after, actions: [action])
-    }
-    var changes = RuntimeChanges()
-    let (changed, added) = (rule("a", enabled: false), rule("null", after: ["a"], .unload("x")))
-    for rule in [rule("a"), added, changed] { try changes.set(rule, by: "user 1", at: 5) }
-    #expect(changes.rules.map(\.rule) == [changed, added])
-    #expect(try RuntimeChangesFile.decode(RuntimeChangesFile.encode(changes), path: "s") == changes)
-    let loaded = try Self.loaded(changes, text).rules
-    #expect(loaded.map(\.name) == ["a", "b", "null"] && loaded[0] == changed && loaded[2] == added)
-    #expect(Self.complaint { _ = try Self.loaded(changes) } == "nothing")
-    #expect(changes.removeRule("a") && !changes.removeRule("a"))
-    #expect(try Self.loaded(changes, text).rules[0].isEnabled)
-    #expect(
-      Self.complaint { _ = try Self.loaded(changes) }
-        == "change by user 1: there is no rule 'a'")
-    try changes.set(rule("a", after: ["null"], .setStrategy("night", of: nil)), by: "user 2", at: 5)
-    #expect(
-      Self.complaint { _ = try Self.loaded(changes) }
-        == "change by user 2: there is no strategy 'night'; there are aggressive, balanced, conservative")
-    try changes.set(rule("a", after: ["null"]), by: "user 2", at: 5)
-    #expect(
-      Self.complaint { _ = try Self.loaded(changes) }
-        == "change by user 1: rules come after each other in a circle: null after a after null")
-    #expect(
-      Self.complaint { try changes.set(rule("1"), by: "user 2", at: 5) }
-        == "change by user 2: rule '1' has a bad name: it must begin with a letter")
+      + "[{\"key\": \"\(key)\", \"value\": \"\(value)\", \"who\": \"u\", \"when\": 1}]}"
   }
 
   @Test("where the file cannot be written it is said, and the old one stays") func unwritable() throws {

@@ -53,6 +53,10 @@ func trace(
     var engine = Engine(trace([10], duration: 200, [(60, 0, 0)]), limit: Bytes(10), policy: ScriptedPolicy())
     _ = engine.run()
     #expect(engine.policy.asked == [60, 120, 180])
+    // What the check of that moment takes back was loaded by the use before it.
+    let policy = ScriptedPolicy { memory, now in now == 60 && memory.isLoaded[0] ? [0] : [] }
+    var other = Engine(trace([10], duration: 200, reload: [0], [(60, 0, 0)]), limit: Bytes(10), policy: policy)
+    #expect(other.run().evictions == 1)
   }
 
   @Test func aLoadThatDoesNotFitAsksUntilItDoes() {

@@ -78,6 +78,26 @@ import Testing
     #expect(settings.preferences.isEmpty)
   }
 
+  @Test func aRuleSaysHowItStands() async {
+    meter.set(0.9)
+    let full = rule("full", .machine(.memoryLevel), above: 0.6, .log("full"), hold: 5)
+    await use([full, rule("big", .package("big", .idle), above: 5, .log("big"))])
+    var rules = await stage.supervisor.rules().rules
+    #expect(rules.map(\.state) == ["unseen", "unseen"] && rules[0].holdsSince == nil)
+    await run(seconds: 1)
+    await run(seconds: 3)
+    rules = await stage.supervisor.rules().rules
+    #expect(rules.map(\.state) == ["holding", "unknown"])
+    #expect(rules[1].explanation == "metric package.big.idle is not known" && rules[1].holdsSince == nil)
+    let taken = await stage.supervisor.rules().takenAt
+    #expect(rules[0].holdsSince == taken - 3 && rules[0].lastFiredAt == nil && rules[0].firings == 0)
+    await run(seconds: 2)
+    await run(seconds: 10)
+    rules = await stage.supervisor.rules().rules
+    #expect(rules[0].state == "cooling-down" && rules[0].firings == 1)
+    #expect(rules[0].lastFiredAt == taken + 2 && rules[0].holdsSince == taken - 3)
+  }
+
   @Test func rulesRunAtMostOnceASecond() async {
     _ = stage.attach(10, session: 1)
     meter.set(0.9)

@@ -21,6 +21,7 @@ import Wire
     try check(samples.heapProgress, "heap-progress", known)
     try check(samples.plan, "plan", known)
     try check(samples.recommendations, "recommendations", known)
+    try check(samples.rules, "rules", known)
     try check(samples.decisions, "decisions", known)
     try check(samples.changes, "changes", known)
     try check(samples.history, "history", known)
@@ -31,6 +32,12 @@ import Wire
   }
 
   @Test("a request to adopt") func request() throws { try check(AdoptRequest(pid: 4711), "adopt-request", true) }
+
+  @Test("a request to add rules, or to turn one") func rulesRequest() throws {
+    try check(RulesRequest(text: "rules: []", file: "torch.yaml"), "rules-request", true)
+    #expect(
+      try Coding.decoder().decode(RulesRequest.self, from: Data("{\"enabled\":false}".utf8)) == RulesRequest(enabled: false))
+  }
 
   @Test("a request for a heap profile") func heapRequest() throws {
     try check(HeapProfileRequest(seconds: 30, package: "numpy", meanBytes: 65_536), "heap-request", true)

@@ -9,6 +9,7 @@ from typing import Any
 
 LEAST_NAMED = 0.95  # of a process's file-backed resident bytes
 MOST_APART = 0.01  # between a sum over packages and smaps
+MOST_APART_PREDICTED = 0.05  # between what a plan says comes back and smaps, some moments later
 NAMED_KINDS = ("python", "system", "program")  # `file` and `runtime` name no package a user could know
 
 
@@ -85,6 +86,32 @@ def check_heap(row: dict[str, Any], walk: dict[str, int]) -> Claim:
     return Claim(f"live heap {mib(live)} in {blocks} blocks, with headers {mib(expected)}, the allocator's own walk "
                  f"{mib(walk['in_use_bytes'])} ({apart(expected, walk['in_use_bytes']):.2%} apart)",
                  apart(expected, walk["in_use_bytes"]) <= MOST_APART)
+
+
+def private_clean(pid: int, paths: set[str]) -> int:
+    """Bytes of clean pages of these files that no other process maps, by /proc/PID/smaps."""
+    total, is_wanted = 0, False
+    for line in Path(f"/proc/{pid}/smaps").read_text(errors="replace").splitlines():
+        if header := re.match(r"[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \d+ *(.*)", line):
+            is_wanted = header[1] in paths
+        elif is_wanted and line.startswith("Private_Clean:"):
+            total += int(line.split()[1]) << 10
+    return total
+
+
+def check_plan(plan: dict[str, Any], why: dict[str, Any], chosen: dict[str, Any], kernels: int) -> list[Claim]:
+    """The claims about `mlos plan` and `mlos why` of the unit that was chosen; `kernels` is what smaps says of it."""
+    units, ours = plan["units"], chosen["bytes"]
+    unexplained = [unit["name"] for unit in units if not unit["reason"] or not unit["explanation"]]
+    told = [unit for unit in why["units"] if unit["pid"] == chosen["pid"]]
+    going = sum(unit["verdict"] == "unload" for unit in units)
+    return [
+        Claim(f"each of {len(units)} units has its reason, {going} to go and {len(units) - going} to stay", not unexplained),
+        Claim(f"{chosen['name']} would bring back {mib(ours)}, smaps {mib(kernels)} of private clean pages "
+              f"({apart(ours, kernels):.2%} apart)", apart(ours, kernels) <= MOST_APART_PREDICTED),
+        Claim(f"mlos why says of {chosen['name']} what mlos plan says: {chosen['verdict']}",
+              [unit["verdict"] for unit in told] == [chosen["verdict"]]),
+    ]
 
 
 def mib(count: int | None) -> str:

@@ -24,6 +24,7 @@ from session import Failure, Server, waiting
 
 COLOURS = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 LONGEST_EXCERPT = 18  # lines shown of one command
+PLAN_SECONDS = 60  # until something was idle for 5 s, and was looked at
 
 
 def bold(text: str) -> str:
@@ -117,6 +118,36 @@ def check_claims(command_line: CommandLine, running: list[Server]) -> None:
         raise Failure(f"{len(broken)} claims about memory do not hold, see FAIL above")
 
 
+def chosen_unit(command_line: CommandLine) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The plan once something is to go, and of that what brings most; asked again whenever the journal grows."""
+    def asked() -> dict[str, Any] | None:
+        plan = json.loads(command_line.run("plan", "--json"))
+        return plan if any(unit["verdict"] == "unload" for unit in plan["units"]) else None
+    plan = waiting.await_change(command_line.directory, "something that mlos plan would unload", asked, PLAN_SECONDS)
+    return plan, max((unit for unit in plan["units"] if unit["verdict"] == "unload"), key=lambda unit: unit["bytes"])
+
+
+def show_plan(command_line: CommandLine) -> None:
+    _, chosen = chosen_unit(command_line)
+    command_line.show("What would be given back now, in which order and why (here after 5 s of idleness, else 15 min):", "plan")
+    command_line.show("Why, of one package in one process, and what would change it:",
+                      "why", chosen["name"], "--pid", str(chosen["pid"]))
+    # Again, so that both figures are of one moment: a page that another process lets go of becomes this one's alone.
+    plan, chosen = chosen_unit(command_line)
+    name, pid = chosen["name"], chosen["pid"]
+    modules = command_line.json("modules", str(pid))["modules"]
+    paths = {module["path"] for module in modules if module["package"] == name}
+    check_all(claims.check_plan(plan, command_line.json("why", name), chosen, claims.private_clean(pid, paths)))
+
+
+def check_all(found: list[claims.Claim]) -> None:
+    for claim in found:
+        say(f"  {'ok  ' if claim.holds else 'FAIL'} {claim.words}")
+    broken = sum(not claim.holds for claim in found)
+    if broken:
+        raise Failure(f"{broken} claims do not hold, see FAIL above")
+
+
 def compare(watched: dict[str, str], plain: dict[str, str]) -> None:
     for name in plain:
         same = watched[name] == plain[name]
@@ -149,6 +180,8 @@ def watch(options: argparse.Namespace, wanted: list[session.Program]) -> dict[st
                 command_line.show("What works on this machine, and how to mend what does not:", "doctor")
             with step("The figures against the kernel's"):
                 check_claims(command_line, running)
+            with step("What MLOS would give back, and why"):
+                show_plan(command_line)
     return hashes
 
 

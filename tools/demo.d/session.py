@@ -25,6 +25,11 @@ import waiting  # noqa: E402  from tools/lib
 MARKER = "DEMO_OF_MLOS"  # environment variable of everything this run starts; its value is the run's directory
 START_SECONDS = 60  # imports from a cold disk are slow; a server that dies is noticed at once
 STOP_SECONDS = 10
+# A demo cannot wait for the 15 minutes after which a package is idle, nor a minute for the next look.
+EAGER = {
+    "MLOS_UNLOADING_BALANCED_TIMEOUT": "5s", "MLOS_UNLOADING_AGGRESSIVE_TIMEOUT": "5s", "MLOS_UNLOADING_CHECK_INTERVAL": "1s",
+    "MLOS_OBSERVE_INTERVAL": "1s",
+}
 
 
 class Failure(Exception):
@@ -188,10 +193,12 @@ def supervisor(binaries: Path, directory: Path) -> Iterator[tuple[Path, int]]:
     """A rootless mlosd with its sockets in `directory`; yields the path of the agents' socket and mlosd's PID."""
     socket = directory / "agent.sock"
     reading, writing = os.pipe()
+    # What was changed at run time on this machine is none of the demo's.
+    own = {"STATE_DIRECTORY": str(directory), "MLOS_JOURNAL_PATH": str(directory / "journal.db")}
     with log_of(directory, "mlosd").open("wb") as log:
         process = subprocess.Popen(
-            [binaries / "mlosd", "--socket", socket, "--ready-fd", str(writing)],
-            env=environment(directory) | {"MLOS_JOURNAL_PATH": str(directory / "journal.db")}, pass_fds=[writing], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            [binaries / "mlosd", "--socket", socket, "--ready-fd", str(writing)], env=environment(directory) | EAGER | own,
+            pass_fds=[writing], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     os.close(writing)
     try:
         try:
