@@ -50,6 +50,10 @@ enum AnswerStage {
       consume(PprofProfile(answer: answer).encoded().count)
     case ConfigAnswer.schema:
       if let answer = decode(ConfigAnswer.self, json) { use(ConfigView(answer: answer, showsOrigin: true).lines(terminal)) }
+    case RulesAnswer.schema:
+      guard let answer = decode(RulesAnswer.self, json) else { return }
+      use(RulesView(answer: answer).lines(terminal))
+      for rule in answer.rules { use(RuleView(rule: rule, takenAt: answer.takenAt).lines(terminal)) }
     case HeapProgressAnswer.schema: _ = decode(HeapProgressAnswer.self, json)
     case AdoptAnswer.schema: _ = decode(AdoptAnswer.self, json)
     default: return
