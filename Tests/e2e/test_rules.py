@@ -53,7 +53,7 @@ class Rules(Case):
         changes = watch.get("/api/v1/changes?limit=10")["changes"]
         self.assertEqual(changes[0]["key"], "rules.torch-when-idle")
         self.assertEqual((changes[0]["old"], json.loads(changes[0]["new"])["name"]), (None, "torch-when-idle"))
-        self.assertEqual(changes[0]["uid"], os.geteuid())
+        self.assertEqual(changes[0]["requester"]["uid"], os.geteuid())
 
         self.assertEqual(watch.stop(), 0)
         watch.start()

@@ -52,6 +52,12 @@ enum AnswerStage {
       if let answer = decode(ConfigAnswer.self, json) { use(ConfigView(answer: answer, showsOrigin: true).lines(terminal)) }
     case RecommendationsAnswer.schema:
       if let answer = decode(RecommendationsAnswer.self, json) { use(RecommendationsView(answer: answer).lines(terminal)) }
+    case RulesAnswer.schema:
+      guard let answer = decode(RulesAnswer.self, json) else { return }
+      use(RulesView(answer: answer).lines(terminal))
+      for rule in answer.rules { use(RuleView(rule: rule, takenAt: answer.takenAt).lines(terminal)) }
+    case ReclaimAnswer.schema:
+      if let answer = decode(ReclaimAnswer.self, json) { use(ReclaimView(answer: answer).lines(terminal)) }
     case HeapProgressAnswer.schema: _ = decode(HeapProgressAnswer.self, json)
     case AdoptAnswer.schema: _ = decode(AdoptAnswer.self, json)
     default: return

@@ -74,6 +74,7 @@ private let targets: [String: @Sendable ([UInt8]) -> Void] = [
     let again = try? RuleFile.read(Array(RuleFile.text(rules).utf8), path: "again")
     precondition(again == rules, "a rule changed on its way")
     _ = try? RuntimeChangesFile.decode(input, path: "/var/lib/mlos/settings.json")
+    _ = try? RuntimeRulesFile.decode(input, path: "/var/lib/mlos/rules.json")
   },
   "json": { AnswerStage.read($0) },
   "printable": { consume(shown($0).utf8.count) },

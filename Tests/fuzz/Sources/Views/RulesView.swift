@@ -1,0 +1,1 @@
+../../../../Sources/mlos/Views/RulesView.swift
