@@ -124,6 +124,12 @@ static void rest(uint32_t now) {
   mlos_thread.inside = 0;
 }
 
+/* Behind a filter it sleeps on: its end would be more system calls than its sleep. */
+static bool is_over(uint32_t now) {
+  return (now & PHASE) == STOPPING ||
+         ((now & PHASE) == IDLE && !atomic_load(&allowed) && !atomic_load_explicit(&mlos_agent.frozen, memory_order_relaxed));
+}
+
 static void *run(void *unused) {
   set_name(NAME);
   for (;;) {
@@ -131,7 +137,7 @@ static void *run(void *unused) {
     if (phase == ASKED) {
       if (move(now, in_phase(now, RUNNING)) && !ask(in_phase(now, RUNNING)))
         return NULL;
-    } else if (phase == STOPPING || (phase == IDLE && !atomic_load(&allowed) && move(now, in_phase(now, NONE)))) {
+    } else if (is_over(now) && move(now, in_phase(now, NONE))) {
       return NULL;
     } else {
       rest(now);
@@ -216,11 +222,11 @@ uint32_t mlos_callbacks_reclaim(const struct mlos_command *command, int64_t *val
 
 void mlos_callbacks_stop(void) {
   uint32_t now = atomic_load(&state);
+  pthread_t ending = thread;
   if ((now & PHASE) != IDLE || !move(now, in_phase(now, STOPPING)))
     return;
   wake();
-  if (mlos_threads_join(thread))
-    atomic_store(&state, in_phase(now, NONE));
+  mlos_threads_join(ending);
 }
 
 void mlos_callbacks_request_stop(void) {

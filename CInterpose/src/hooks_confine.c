@@ -23,6 +23,7 @@ void mlos_before_filter(void) {
     mlos_modules_refresh(false);
     mlos_heap_end(MLOS_HEAP_END_FILTER);
     mlos_heap_settle();
+    mlos_callbacks_allow(false);
     mlos_callbacks_stop();
     mlos_control_stop();
     if (!mlos_link_is_up())

@@ -1,14 +1,10 @@
 """Programs that register callbacks and mark what is busy: CInterpose/include/mlos_agent.h, docs/cooperating.md."""
 
 import contextlib
-import itertools
 import os
-import shutil
-import signal
-import subprocess
 import time
 
-from harness import AGENT, Skip, case, check, compile_fixture, equal, finish, run, start, temporary_directory
+from harness import Skip, case, check, compile_fixture, equal, finish, start, temporary_directory
 from session import Talker
 from supervisor import FAILED, OK, PING, RECLAIM, WAIT_SECONDS, Supervisor
 
@@ -112,7 +108,7 @@ def until_answers(session, talker):
 @case
 def nothing_is_asked_of_a_busy_program():
     with cooperative() as (session, talker):
-        talker.say("frees cache 7")
+        cache = talker.say("frees cache 7")
         for _ in range(2):
             talker.say("busy")
         equal((reclaim(session), session.segment.busy_regions), ((IN_USE, 2), 2), "busy twice")
@@ -123,6 +119,9 @@ def nothing_is_asked_of_a_busy_program():
         talker.say("idle")
         equal((reclaim(session), session.segment.busy_regions), (("freed", 7), 0), "ended once too often")
         equal(talker.asked(), ["cache"], "asked")
+        talker.say("busy")
+        talker.say(f"unregister {cache}")
+        equal(reclaim(session), (IN_USE, 1), "said though nobody could be asked")
 
 
 @case
@@ -289,28 +288,6 @@ def until_reclaimed(session, talker):
 
 
 @case
-def a_library_that_unregisters_in_its_destructor_can_be_unloaded():
-    library = compile_fixture("cooperate_library.c", "-shared", "-fPIC", output="libcooperates.so")
-    with cooperative() as (session, talker):
-        talker.say(f"open {library}")
-        equal(reclaim(session), ("freed", 4711), "loaded")
-        equal(talker.say("close"), "0", "dlclose")
-        check(library not in open(f"/proc/{talker.pid}/maps").read(), "it is unmapped")
-        equal(reclaim(session), (NO_CALLBACK, 0), "unloaded")
-
-
-@case
-def a_library_may_register_before_the_agents_constructor():
-    library = compile_fixture("cooperate_library.c", "-shared", "-fPIC", output="libcooperates.so")
-    program = compile_fixture("cooperates.c", "-Wl,--no-as-needed", library, f"-Wl,-rpath,{os.path.dirname(library)}",
-                              output="cooperates_early", libraries=["-ldl", "-pthread"])
-    with cooperative(program=program) as (session, _):
-        equal(reclaim(session), ("freed", 4711), "registered by a constructor")
-    with cooperative(program=program, MLOS_AGENT_THREAD="never") as (session, talker):
-        equal(until_reclaimed(session, talker), (NO_CALLBACK, 0), "but there may be no thread")
-
-
-@case
 def where_the_agent_may_have_no_thread_it_registers_nothing():
     with cooperative(MLOS_AGENT_THREAD="never") as (session, talker):
         equal((talker.say("version"), talker.say("frees cache 7")), ("1", "0"), "answers")
@@ -345,17 +322,14 @@ def a_namespace_for_one_thread_can_be_entered():
 
 
 @case
-def an_exception_out_of_a_callback_ends_the_program_as_it_would_any_thread():
-    program = compile_fixture("cooperate_throws.cc", output="cooperate_throws", compiler="c++")
-    with temporary_directory() as directory, Supervisor(directory + "/s") as supervisor:
-        process = start([program], MLOS_SOCKET=directory + "/s")
-        session = supervisor.accept_pid(process.pid)
-        equal(process.stdout.readline(), b"1\n", "registered")
-        session.send_command(RECLAIM, 1, LONG_MS)
-        equal(finish(process), -signal.SIGABRT, "status")
-        check(b"out of a callback" in process.stderr.read(), "terminate says what was thrown")
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            pipe.close()
+def behind_a_filter_nothing_is_registered_and_no_thread_is_made():
+    with cooperative() as (session, talker):
+        talker.say("frees cache 7")
+        equal(reclaim(session), ("freed", 7), "before")
+        equal(talker.say("filter"), "0", "the filter")
+        equal((talker.say("frees other 7"), talker.threads()), ("0", ["cooperates"]), "registered; threads")
+        talker.say("unregister 1")
+        equal(talker.say("version"), "1", "it lives")
 
 
 @case
@@ -374,26 +348,3 @@ def registering_and_unregistering_race_with_asking_and_forking():
         check(all(int(part) > 0 for part in rest.split()), f"turns, calls, forks: {rest}")
         process.stdout.close()
         process.stderr.close()
-
-
-@case
-def a_program_needs_nothing_to_link_with_and_finds_the_agent_however_it_is_linked():
-    compilers = [("cc", ()), ("c++", ("-x", "c++"))] + [("clang", ()) for _ in (1,) if shutil.which("clang")]
-    kinds = [("-fPIE", "-pie"), ("-fno-pie", "-no-pie"), ("-fno-pie", "-no-pie", "-Wl,-z,now"), ("-fPIE", "-pie", "-Wl,-z,now"),
-             ("-static",)]
-    for (compiler, language), kind, level in itertools.product(compilers, kinds, ("-O0", "-O2")):
-        name = "alone_" + "_".join((compiler, *kind, level)).replace("-", "").replace(",", "").replace("+", "x")
-        program = compile_fixture("cooperate_alone.c", *language, *kind, level, "-Wextra", "-Wno-unused-parameter", "-pedantic",
-                                  output=name, compiler=compiler)
-        equal(run([program]), (0, b"0 0\n", b""), f"{name} without the agent")
-        expected = b"0 0\n" if "-static" in kind else b"1 1\n"
-        equal(run([program], preload=(AGENT,)), (0, expected, b""), f"{name} with it")
-        needed = subprocess.run(["nm", "-D", "--undefined-only", program], capture_output=True, text=True).stdout
-        strong = [row for row in needed.splitlines() if "mlosagent" in row and " w " not in row]
-        equal(strong, [], f"{name}: what must be there")
-
-
-@case
-def switched_off_the_agent_is_not_there():
-    program = compile_fixture("cooperate_alone.c")
-    equal(run([program], preload=(AGENT,), MLOS_AGENT_DISABLE="1"), (0, b"0 0\n", b""), "disabled")
