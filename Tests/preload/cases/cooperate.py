@@ -6,7 +6,7 @@ import time
 
 import waiting
 from harness import Skip, case, check, compile_fixture, equal, finish, start, temporary_directory
-from session import Talker
+from session import Talker, until
 from supervisor import FAILED, OK, PING, RECLAIM, WAIT_SECONDS, Supervisor
 
 NO_CALLBACK, CALLBACK_LATE, IN_USE, UNDER_WAY = 40, 41, 42, 5
@@ -75,6 +75,20 @@ def a_program_that_registered_answers_though_it_is_idle():
         talker.say("frees cache 7")
         equal(reclaim(session), ("freed", 7), "an idle program")
         equal(session.command(PING)[1:3], (OK, PING), "PING")
+
+
+@case
+def what_a_program_said_before_its_supervisor_came_is_known_to_it():
+    with temporary_directory() as directory, Cooperative(directory + "/s") as talker:
+        talker.say("frees cache 7")
+        talker.say("busy")
+        with Supervisor(directory + "/s") as supervisor:
+            until(supervisor.is_pending, talker, "no agent connected")
+            session = supervisor.accept_pid(talker.pid)
+            equal((session.segment.callbacks, session.segment.busy_regions), (1, 1), "in the segment")
+            equal(reclaim(session), (IN_USE, 1), "busy")
+            talker.say("idle")
+            equal((reclaim(session), session.segment.busy_regions), (("freed", 7), 0), "idle")
 
 
 @case

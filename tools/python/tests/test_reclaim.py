@@ -67,6 +67,31 @@ class Callbacks(unittest.TestCase):
             mlos.on_reclaim(3)
 
 
+    def test_it_is_refused_in_a_sub_interpreter(self):
+        try:
+            import _xxsubinterpreters as interpreters
+        except ImportError:
+            self.skipTest("this Python has no module _xxsubinterpreters")
+        reading, writing = os.pipe()
+        inside = interpreters.create()
+        # Where ctypes refuses to be imported there, so does the package.
+        interpreters.run_string(inside, f"""if True:
+            import os, sys
+            sys.path[:0] = {sys.path!r}
+            try:
+                import mlos
+                mlos.on_reclaim(lambda wanted: 1)
+                word = b"registered"
+            except (ImportError, RuntimeError) as error:
+                word = b"refused"
+            os.write({writing}, word)
+            """)
+        interpreters.destroy(inside)
+        os.close(writing)
+        self.assertEqual(os.read(reading, 100), b"refused")
+        os.close(reading)
+
+
 class Busy(unittest.TestCase):
     def test_regions_nest_and_nobody_is_asked_meanwhile(self):
         with mlos.on_reclaim(lambda wanted: 7):
