@@ -8,11 +8,10 @@
 #include "heap.h"
 #include "reclaim.h"
 #include "sys.h"
+#include "threads.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -21,7 +20,6 @@
 /* Fits the loop's frames (a path buffer of 4 KiB the largest) and the program's static TLS; grown when that is larger. */
 #define STACK_BYTES 65536u
 #define STACK_BYTES_MAX (16u * STACK_BYTES)
-#define STOP_WAIT_MS 100u
 
 /* STOPPING: somebody waits for its end, and nobody else may. */
 enum thread_state { THREAD_NONE, THREAD_STARTING, THREAD_RUNNING, THREAD_STOPPING, THREAD_ENDED };
@@ -144,6 +142,7 @@ static void *run(void *unused) {
   mlos_thread.inside = 1;
   mlos_sys(SYS_prctl, PR_SET_NAME, "mlos-agent", 0, 0);
   __atomic_store_n(&mlos_agent.header->control_thread, (uint32_t)mlos_sys(SYS_gettid, 0, 0, 0, 0), __ATOMIC_RELEASE);
+  mlos_deferred_hand_over();
   mlos_core_control(&operations);
   __atomic_store_n(&mlos_agent.header->control_thread, 0, __ATOMIC_RELEASE);
   atomic_store(&state, THREAD_ENDED);
@@ -164,28 +163,6 @@ static bool make_kick(void) {
   return adopted;
 }
 
-/* The pthread functions live in libpthread before glibc 2.34; a program without it gets no thread. */
-struct pthread_functions {
-  int (*init)(pthread_attr_t *);
-  int (*set_stack)(pthread_attr_t *, void *, size_t);
-  int (*destroy)(pthread_attr_t *);
-  int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
-  int (*join)(pthread_t, void **, const struct timespec *);
-};
-
-static struct pthread_functions functions;
-
-/* Called while no fork is under way: it walks the loader's lists. */
-static bool find_pthread(void) {
-  functions.init = (int (*)(pthread_attr_t *))mlos_find_anywhere("pthread_attr_init");
-  functions.set_stack = (int (*)(pthread_attr_t *, void *, size_t))mlos_find_anywhere("pthread_attr_setstack");
-  functions.destroy = (int (*)(pthread_attr_t *))mlos_find_anywhere("pthread_attr_destroy");
-  functions.create =
-      (int (*)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))mlos_find_anywhere("pthread_create");
-  functions.join = (int (*)(pthread_t, void **, const struct timespec *))mlos_find_anywhere("pthread_timedjoin_np");
-  return functions.init && functions.set_stack && functions.destroy && functions.create && functions.join;
-}
-
 static int create_on_stack(size_t bytes) {
   if (stack && stack_bytes != bytes) {
     mlos_sys(SYS_munmap, stack, stack_bytes, 0, 0);
@@ -200,29 +177,26 @@ static int create_on_stack(size_t bytes) {
     stack_bytes = bytes;
   }
   pthread_attr_t attributes;
-  functions.init(&attributes);
-  int error = functions.set_stack(&attributes, stack, bytes);
+  mlos_pthread.init(&attributes);
+  int error = mlos_pthread.set_stack(&attributes, stack, bytes);
   if (error == 0)
-    error = functions.create(&thread, &attributes, run, NULL);
-  functions.destroy(&attributes);
+    error = mlos_pthread.create(&thread, &attributes, run, NULL);
+  mlos_pthread.destroy(&attributes);
   return error;
 }
 
-/* All signals blocked, from before its first instruction; but the two that glibc's own thread calls need. */
+/* All signals blocked, from before its first instruction. */
 static int create_quietly(void) {
-  uint64_t all = ~(1ULL << (32 - 1) | 1ULL << (33 - 1)), before;
-  mlos_sys(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof before);
+  uint64_t before = mlos_threads_block_signals();
   int error = EINVAL;
   for (size_t bytes = STACK_BYTES; error == EINVAL && bytes <= STACK_BYTES_MAX; bytes *= 4)
     error = create_on_stack(bytes);
-  mlos_sys(SYS_rt_sigprocmask, SIG_SETMASK, &before, 0, sizeof before);
+  mlos_threads_restore_signals(before);
   return error;
 }
 
 static bool prepare(void) {
-  if (!functions.join && (!find_pthread() || !functions.join))
-    return false;
-  return make_kick();
+  return mlos_threads_find() && make_kick();
 }
 
 bool mlos_control_start(void) {
@@ -256,7 +230,7 @@ static bool begin_stopping(void) {
     uint32_t now = THREAD_RUNNING;
     if (atomic_compare_exchange_strong(&state, &now, THREAD_STOPPING))
       return true;
-    if (now != THREAD_STARTING || mlos_now_ms() - start >= STOP_WAIT_MS)
+    if (now != THREAD_STARTING || mlos_now_ms() - start >= MLOS_JOIN_MS)
       return false;
     mlos_sys(SYS_sched_yield, 0, 0, 0, 0);
   }
@@ -267,13 +241,8 @@ void mlos_control_stop(void) {
     return;
   atomic_store(&stop_requested, true);
   wake();
-  struct timespec limit;
-  clock_gettime(CLOCK_REALTIME, &limit);
-  limit.tv_nsec += (long)STOP_WAIT_MS * 1000000;
-  limit.tv_sec += limit.tv_nsec / 1000000000;
-  limit.tv_nsec %= 1000000000;
   uint32_t stopping = THREAD_STOPPING;
-  if (functions.join(thread, NULL, &limit) != 0) {
+  if (!mlos_threads_join(thread)) {
     atomic_compare_exchange_strong(&state, &stopping, THREAD_RUNNING);
     return;
   }

@@ -30,12 +30,17 @@ bool mlos_defer(const struct mlos_command *command, uint64_t deadline_ms) {
   return false;
 }
 
-void mlos_deferred_done(uint32_t code, uint32_t status, int64_t value) {
+static bool is_asked_by(const struct mlos_command *command, uint32_t code, const uint32_t *request) {
+  return command->code == code && (!request || command->frame.request == *request);
+}
+
+static void done(uint32_t code, const uint32_t *request, uint32_t status, int64_t value) {
   bool any = false;
   for (unsigned i = 0; i < DEFERRED; i++) {
     uint32_t expected = DEFERRED_WAITING;
-    /* The code is read first: an entry that is taken here must be of it. */
-    if (atomic_load_explicit(&waiting[i].state, memory_order_acquire) != DEFERRED_WAITING || waiting[i].command.code != code ||
+    /* The command is read first: an entry that is taken here must be the one. */
+    if (atomic_load_explicit(&waiting[i].state, memory_order_acquire) != DEFERRED_WAITING ||
+        !is_asked_by(&waiting[i].command, code, request) ||
         !atomic_compare_exchange_strong(&waiting[i].state, &expected, DEFERRED_WRITING))
       continue;
     waiting[i].status = status;
@@ -53,6 +58,22 @@ void mlos_deferred_done(uint32_t code, uint32_t status, int64_t value) {
     mlos_due_at(0);
 }
 
+void mlos_deferred_done(uint32_t code, uint32_t status, int64_t value) {
+  done(code, NULL, status, value);
+}
+
+void mlos_deferred_answer(uint32_t code, uint32_t request, uint32_t status, int64_t value) {
+  done(code, &request, status, value);
+}
+
+void mlos_deferred_hand_over(void) {
+  for (unsigned i = 0; i < DEFERRED; i++)
+    if (atomic_load(&waiting[i].state) != DEFERRED_FREE)
+      atomic_store(&due, true);
+  if (mlos_deferred_is_due() && mlos_control_running())
+    mlos_control_wake();
+}
+
 bool mlos_deferred_is_due(void) {
   return atomic_load(&due);
 }
@@ -67,8 +88,9 @@ uint64_t mlos_deferred_finish(uint64_t now_ms) {
   atomic_store(&due, false);
   for (unsigned i = 0; i < DEFERRED; i++) {
     struct deferred *one = &waiting[i];
-    uint32_t waits = DEFERRED_WAITING;
-    if (atomic_load_explicit(&one->state, memory_order_acquire) == DEFERRED_DONE) {
+    uint32_t waits = DEFERRED_WAITING, is_done = DEFERRED_DONE;
+    /* Taken: a control thread may just have begun to read the socket in place of a thread of the program's. */
+    if (atomic_compare_exchange_strong(&one->state, &is_done, DEFERRED_WRITING)) {
       mlos_link_reply(&one->command, one->status, one->value, one->done_ns - one->asked_ns);
       atomic_store_explicit(&one->state, DEFERRED_FREE, memory_order_release);
     } else if (now_ms >= one->deadline_ms && atomic_compare_exchange_strong(&one->state, &waits, DEFERRED_WRITING)) {

@@ -4,6 +4,7 @@
  * lives until its last thread ends, which must not be ours.
  */
 #include "agent.h"
+#include "cooperate.h"
 #include "heap.h"
 #include "sys.h"
 #include <errno.h>
@@ -22,6 +23,8 @@ void mlos_before_filter(void) {
     mlos_modules_refresh(false);
     mlos_heap_end(MLOS_HEAP_END_FILTER);
     mlos_heap_settle();
+    mlos_callbacks_allow(false);
+    mlos_callbacks_stop();
     mlos_control_stop();
     if (!mlos_link_is_up())
       mlos_link_connect(mlos_coarse_ms());
@@ -47,8 +50,11 @@ int mlos_hook_prctl(int option, unsigned long a, unsigned long b, unsigned long 
 static void be_one_thread(void) {
   int saved_errno = errno;
   mlos_start();
-  if (mlos_control_running() && !mlos_thread.inside && !atomic_load(&mlos_agent.frozen)) {
+  if ((mlos_control_running() || mlos_callbacks_have_thread()) && mlos_ready() && !mlos_thread.inside &&
+      !atomic_load(&mlos_agent.frozen)) {
     mlos_thread.inside = 1;
+    /* This order: the other way round it might start the control thread again. */
+    mlos_callbacks_stop();
     mlos_control_stop();
     mlos_thread.inside = 0;
     mlos_due_at(0);
@@ -68,8 +74,10 @@ int mlos_hook_setns(int descriptor, int type) {
 
 static void before_thread_exit(void) {
   mlos_start();
-  if (mlos_ready() && mlos_thread_id() == (uint32_t)mlos_agent.pid)
+  if (mlos_ready() && mlos_thread_id() == (uint32_t)mlos_agent.pid) {
     mlos_control_request_stop();
+    mlos_callbacks_request_stop();
+  }
 }
 
 void mlos_hook_pthread_exit(void *value) {

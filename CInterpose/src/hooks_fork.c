@@ -4,6 +4,7 @@
  * children share the parent's memory and simply count on.
  */
 #include "agent.h"
+#include "cooperate.h"
 #include "forks.h"
 #include "hooks.h"
 #include "sys.h"
@@ -156,7 +157,9 @@ long mlos_hook_syscall(long number, long a, long b, long c, long d, long e, long
   }
   if (mlos_unlikely(mlos_installs_filter(number, a)))
     mlos_before_filter();
-  if (mlos_unlikely(number == SYS_exit))
+  if (mlos_unlikely(number == SYS_exit)) {
     mlos_control_request_stop();
+    mlos_callbacks_request_stop();
+  }
   __attribute__((musttail)) return mlos_real.syscall(number, a, b, c, d, e, f);
 }

@@ -328,8 +328,12 @@ void mlos_link_service(uint64_t now_ms) {
     if (received == MLOS_RECEIVED_NOTHING || !mlos_link_is_up())
       break;
   }
-  if (mlos_link_is_up())
-    mlos_deferred_finish(now_ms);
+  uint64_t next_ms = mlos_link_is_up() ? mlos_deferred_finish(now_ms) : 0;
+  if (next_ms)
+    mlos_due_at(next_ms);
+  /* A control thread may have begun meanwhile. */
+  if (next_ms && mlos_control_running())
+    mlos_deferred_hand_over();
   atomic_flag_clear(&busy);
 }
 

@@ -3,6 +3,7 @@
  * libraries. Nothing here decides; what came of it is measured outside.
  */
 #include "reclaim.h"
+#include "cooperate.h"
 #include "forks.h"
 #include "hooks.h"
 #include "loader.h"
@@ -171,6 +172,8 @@ uint32_t mlos_reclaim_command(const struct mlos_command *command, int64_t *value
     return drop(command, value);
   case MLOS_COMMAND_MERGE:
     return merge(command, value);
+  case MLOS_COMMAND_RECLAIM:
+    return mlos_callbacks_reclaim(command, value);
   default:
     return MLOS_RESULT_UNSUPPORTED;
   }

@@ -49,7 +49,7 @@ static void fill_header(struct mlos_header *header) {
   header->strings_size = MLOS_STRING_BYTES;
   header->pid = (uint32_t)mlos_agent.pid;
   header->start_ns = mlos_now_ns();
-  header->capabilities = MLOS_CAPABILITY_HEAP_PROFILE | MLOS_CAPABILITY_RECLAIM;
+  header->capabilities = MLOS_CAPABILITY_HEAP_PROFILE | MLOS_CAPABILITY_RECLAIM | MLOS_CAPABILITY_CALLBACKS;
   memcpy(header->agent_version, MLOS_AGENT_VERSION, sizeof MLOS_AGENT_VERSION);
 }
 
@@ -164,6 +164,8 @@ static void add_counts(struct mlos_header *to, const struct mlos_header *old) {
   __atomic_fetch_add(&to->dlclose_calls, old->dlclose_calls, __ATOMIC_RELAXED);
   __atomic_fetch_add(&to->forks, old->forks, __ATOMIC_RELAXED);
   __atomic_fetch_add(&to->execs, old->execs, __ATOMIC_RELAXED);
+  __atomic_fetch_add(&to->callbacks, old->callbacks, __ATOMIC_RELAXED);
+  __atomic_fetch_add(&to->busy_regions, old->busy_regions, __ATOMIC_RELAXED);
 }
 
 /* The old ring's events go behind those written since the exchange; their time says when they happened. */

@@ -2,6 +2,7 @@
  * From the first call of any hook, which may come from ld.so before libc is ready, to the constructor.
  */
 #include "agent.h"
+#include "cooperate.h"
 #include "counters.h"
 #include "deferred.h"
 #include "forks.h"
@@ -158,6 +159,7 @@ bool mlos_ready(void) {
     mlos_python_after_fork();
     mlos_link_after_fork();
     mlos_control_after_fork();
+    mlos_cooperate_after_fork();
     mlos_agent.start_ms = mlos_coarse_ms();
     atomic_store(&mlos_agent.modules_pending, true);
     atomic_store(&mlos_agent.next_due_ms, 0);
@@ -224,5 +226,6 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
   mlos_thread.inside = 1;
   mlos_housekeeping(mlos_agent.start_ms);
   mlos_thread.inside = 0;
+  mlos_cooperate_start(mlos_agent.thread_allowed);
   errno = saved_errno;
 }

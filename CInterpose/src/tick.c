@@ -4,6 +4,7 @@
  * libc or ld.so, where their locks may be held, and never in a vfork child, which shares its parent's memory.
  */
 #include "agent.h"
+#include "cooperate.h"
 #include "sys.h"
 #include <errno.h>
 
@@ -39,7 +40,8 @@ void mlos_housekeeping(uint64_t now_ms) {
     mlos_modules_refresh(false);
     mlos_requests_match();
   } else if (atomic_load_explicit(&mlos_agent.loader_active, memory_order_relaxed)) {
-    if (now_ms < mlos_agent.start_ms + THREAD_AGE_MS)
+    /* A program that registered a callback wants threads, and one that hangs must not be who answers. */
+    if (now_ms < mlos_agent.start_ms + THREAD_AGE_MS && !mlos_callbacks_have_thread())
       mlos_due_at(mlos_agent.start_ms + THREAD_AGE_MS);
     else if (mlos_control_start())
       return;

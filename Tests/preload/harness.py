@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.join(ROOT, "tools", "lib"))
 import waiting  # noqa: E402
 
 BUILD = os.path.join(ROOT, "build", "preload-tests")
+HEADERS = os.path.join(ROOT, "CInterpose", "include")
 FIXTURES = os.path.join(HERE, "fixtures")
 AGENT = os.environ.get("MLOS_AGENT", os.path.join(ROOT, "build", "libmlosagent.so"))
 
@@ -51,7 +52,7 @@ def compile_fixture(source, *flags, output=None, compiler="cc", libraries=()):
     name = output or os.path.splitext(source)[0]
     target = os.path.join(BUILD, name)
     os.makedirs(os.path.dirname(target), exist_ok=True)
-    command = [compiler, "-g", "-Wall", "-Werror", *flags, os.path.join(FIXTURES, source), "-o", target, *libraries]
+    command = [compiler, "-g", "-Wall", "-Werror", "-I", HEADERS, *flags, os.path.join(FIXTURES, source), "-o", target, *libraries]
     done = subprocess.run(command, capture_output=True, text=True)
     check(done.returncode == 0, f"{' '.join(command)}: {done.stderr}")
     return target

@@ -13,7 +13,7 @@ from harness import Failure, check
 MAGIC, VERSION = 0x534F4C4D, 1
 HELLO, WELCOME, REJECT, COMMAND, RESULT = 1, 2, 3, 4, 5
 PING, REFRESH = 1, 2
-TRIM, COLLECT, DROP, MERGE = 5, 6, 7, 8
+TRIM, COLLECT, DROP, MERGE, RECLAIM = 5, 6, 7, 8, 11
 OK, UNSUPPORTED, FAILED = 0, 1, 2
 ACTIVE, LOADER_ONLY, INERT = 1, 2, 3
 REASONS = {0: "none", 1: "mixed", 6: "self-check", 7: "seccomp", 8: "descriptor", 10: "refused"}
@@ -35,7 +35,8 @@ class Segment:
         "glibc_minor:I state:I reason:I control_thread:I slots_used:I slots_overflowed:Q modules_sequence:Q "
         "modules_epoch:Q modules_count:I strings_used:I modules_dropped:Q events_head:Q dl_adds:Q dl_subs:Q "
         "dlopen_calls:Q dlmopen_calls:Q dlclose_calls:Q forks:Q execs:Q table_updated_ns:Q wakeups:Q reconnects:Q "
-        "base_allocations:Q base_frees:Q base_bytes_allocated:Q base_bytes_freed:Q base_inexact:I name_spaces:I")
+        "base_allocations:Q base_frees:Q base_bytes_allocated:Q base_bytes_freed:Q base_inexact:I name_spaces:I "
+        "overflow:64s capabilities:I cache_limit:I cache_reopens:Q cache_evictions:Q cache_refusals:Q callbacks:I busy_regions:I")
 
     def __init__(self, descriptor):
         self.size = os.fstat(descriptor).st_size
@@ -44,11 +45,11 @@ class Segment:
         for field in self.FIELDS.split():
             name, kind = field.split(":")
             size = struct.calcsize("=" + kind)
-            align = 1 if kind == "32s" else size
+            align = {"32s": 1, "64s": 8}.get(kind, size)
             offset = (offset + align - 1) // align * align
             self.layout[name] = (offset, "=" + kind)
             offset += size
-        self.overflow_offset = (offset + 7) // 8 * 8
+        self.overflow_offset = self.layout["overflow"][0]
 
     def __getattr__(self, name):
         offset, kind = self.__dict__["layout"][name]
