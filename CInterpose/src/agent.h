@@ -39,6 +39,7 @@ struct mlos_thread {
   uint8_t overflowed;      /* counts in the shared overflow slot */
   uint8_t child_seen;      /* the child was recognised before its fork handler ran */
   uint8_t fork_inexact;
+  uint8_t closing;       /* within a dlclose of the program's */
   uint8_t forks_begun;   /* the end of this fork is to be told: forks.h */
   uint64_t fork_sums[4]; /* heap counters of the whole process at the fork */
 };

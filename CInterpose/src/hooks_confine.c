@@ -5,6 +5,7 @@
  */
 #include "agent.h"
 #include "heap.h"
+#include "module_cache.h"
 #include "sys.h"
 #include <errno.h>
 #include <sched.h>
@@ -19,6 +20,7 @@ void mlos_before_filter(void) {
   if (mlos_ready() && mlos_agent.started && !atomic_load(&mlos_agent.frozen) &&
       mlos_sys(SYS_getpid, 0, 0, 0, 0) == mlos_agent.pid) {
     mlos_thread.inside = 1;
+    mlos_cache_empty();
     mlos_modules_refresh(false);
     mlos_heap_end(MLOS_HEAP_END_FILTER);
     mlos_heap_settle();

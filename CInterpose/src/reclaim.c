@@ -6,6 +6,7 @@
 #include "forks.h"
 #include "hooks.h"
 #include "loader.h"
+#include "module_cache.h"
 #include "object.h"
 #include "sys.h"
 #include <elf.h>
@@ -146,6 +147,9 @@ uint32_t mlos_reclaim_command(const struct mlos_command *command, int64_t *value
     return drop(command, value);
   case MLOS_COMMAND_MERGE:
     return merge(command, value);
+  case MLOS_COMMAND_CACHE_LIMIT:
+  case MLOS_COMMAND_EVICT:
+    return mlos_cache_command(command, value);
   default:
     return MLOS_RESULT_UNSUPPORTED;
   }

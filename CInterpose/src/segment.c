@@ -49,7 +49,7 @@ static void fill_header(struct mlos_header *header) {
   header->strings_size = MLOS_STRING_BYTES;
   header->pid = (uint32_t)mlos_agent.pid;
   header->start_ns = mlos_now_ns();
-  header->capabilities = MLOS_CAPABILITY_HEAP_PROFILE | MLOS_CAPABILITY_RECLAIM;
+  header->capabilities = MLOS_CAPABILITY_HEAP_PROFILE | MLOS_CAPABILITY_RECLAIM | MLOS_CAPABILITY_MODULE_CACHE;
   memcpy(header->agent_version, MLOS_AGENT_VERSION, sizeof MLOS_AGENT_VERSION);
 }
 

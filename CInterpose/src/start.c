@@ -7,6 +7,7 @@
 #include "forks.h"
 #include "heap.h"
 #include "mlos_agent.h"
+#include "module_cache.h"
 #include "reclaim.h"
 #include "sys.h"
 #include <errno.h>
@@ -151,9 +152,10 @@ bool mlos_ready(void) {
     atomic_store(&mlos_agent.exchanging, false);
     atomic_flag_clear(&mlos_agent.modules_lock);
     mlos_thread.self = mlos_thread.saved = NULL;
-    mlos_thread.deferred = mlos_thread.overflowed = mlos_thread.inside = 0;
+    mlos_thread.deferred = mlos_thread.overflowed = mlos_thread.inside = mlos_thread.closing = 0;
     check_tid_offset();
     mlos_requests_after_fork();
+    mlos_cache_after_fork();
     mlos_deferred_forget();
     mlos_python_after_fork();
     mlos_link_after_fork();
@@ -212,6 +214,8 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
   mlos_fork_install();
   if (mlos_mode() == MLOS_MODE_COUNTING)
     mlos_set_state(MLOS_STATE_ACTIVE, MLOS_REASON_NONE);
+  mlos_rules_read_environment(envp);
+  mlos_cache_start(envp);
   mlos_modules_refresh(true);
   mlos_agent.start_ms = mlos_coarse_ms();
   mlos_agent.started = true;
