@@ -19,6 +19,8 @@
 #include <sys/prctl.h>
 #include <time.h>
 
+#include "rare.h"
+
 /* Fits the program's static TLS (grown when that is larger) and destructors of libraries that are evicted; the loop itself needs
    less than 8 KiB. Address space: what is not touched takes no memory. */
 #define STACK_BYTES 262144u
@@ -291,3 +293,5 @@ void mlos_control_after_fork(void) {
   atomic_store(&state, THREAD_NONE);
   atomic_store(&asleep, false);
 }
+
+#pragma clang attribute pop

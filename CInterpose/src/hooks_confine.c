@@ -11,6 +11,8 @@
 #include <sched.h>
 #include <sys/prctl.h>
 
+#include "rare.h"
+
 #define SECCOMP_STRICT 0
 #define SECCOMP_FILTER 1
 
@@ -91,3 +93,5 @@ void mlos_hook_thrd_exit(int value) {
 const char *mlos_hook___asan_default_options(void) {
   return "verify_asan_link_order=0";
 }
+
+#pragma clang attribute pop

@@ -194,6 +194,10 @@ uint32_t mlos_opens(const struct link_map *map) {
   return opens_at ? __atomic_load_n((const uint32_t *)(const void *)((const uint8_t *)map + opens_at), __ATOMIC_ACQUIRE) : 0;
 }
 
+bool mlos_opens_known(void) {
+  return opens_at != 0;
+}
+
 bool mlos_own(struct link_map *map) {
   void *handle = mlos_real.dlopen(map->l_name, RTLD_LAZY | RTLD_NOLOAD);
   if (handle && handle != map)

@@ -38,6 +38,7 @@ const char *mlos_library_symbol(const struct mlos_library *library, bool (*judge
 
 /* Calls of dlopen that are not undone, the agent's own among them; 0 also where it is not known. The object must not go. */
 uint32_t mlos_opens(const struct link_map *map);
+bool mlos_opens_known(void);
 /* Finds out where that is kept, by this object, which the caller holds open. One caller at a time. */
 bool mlos_learn_opens(struct link_map *map);
 /* The agent's own reference to it. */

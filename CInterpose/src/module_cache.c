@@ -25,6 +25,7 @@
 enum kept_state { KEPT_FREE, KEPT_HELD, KEPT_BUSY };
 static struct mlos_kept places[PLACES];
 static _Atomic uint32_t in_use; /* places that are not free */
+static _Atomic uint32_t top;    /* no place from here on was ever used */
 static _Atomic uint32_t limit;
 static _Atomic uint32_t waiting; /* dlopens, for BUSY ones */
 static atomic_flag learning = ATOMIC_FLAG_INIT;
@@ -81,6 +82,11 @@ static bool is_off(void) {
   return atomic_load_explicit(&mlos_agent.frozen, memory_order_relaxed) || mlos_agent.filter_inherited;
 }
 
+/* Those after it were never used. */
+static unsigned used_places(void) {
+  return atomic_load_explicit(&top, memory_order_relaxed);
+}
+
 static void show_limit(void) {
   __atomic_store_n(&mlos_agent.header->cache_limit, atomic_load(&limit), __ATOMIC_RELAXED);
 }
@@ -99,7 +105,9 @@ void mlos_cache_start(char *const envp[]) {
 }
 
 static bool try(struct mlos_kept *kept, uint32_t from) {
-  return atomic_compare_exchange_strong(&kept->state, &from, KEPT_BUSY);
+  /* Read first: most places are not the wanted ones, and an exchange takes the cache line. */
+  return atomic_load_explicit(&kept->state, memory_order_relaxed) == from &&
+         atomic_compare_exchange_strong(&kept->state, &from, KEPT_BUSY);
 }
 
 void mlos_cache_put_back(struct mlos_kept *kept) {
@@ -109,7 +117,7 @@ void mlos_cache_put_back(struct mlos_kept *kept) {
 /* A thread that had one BUSY is not in the child. Its object stays loaded there, at worst. */
 void mlos_cache_after_fork(void) {
   uint32_t used = 0;
-  for (unsigned i = 0; i < PLACES; i++) {
+  for (unsigned i = 0; i < used_places(); i++) {
     if (atomic_load(&places[i].state) == KEPT_BUSY)
       atomic_store(&places[i].state, KEPT_FREE);
     used += atomic_load(&places[i].state) == KEPT_HELD;
@@ -143,7 +151,7 @@ bool mlos_cache_drop(struct mlos_kept *kept) {
 
 static struct mlos_kept *oldest(void) {
   struct mlos_kept *found = NULL;
-  for (unsigned i = 0; i < PLACES; i++)
+  for (unsigned i = 0; i < used_places(); i++)
     if (atomic_load(&places[i].state) == KEPT_HELD && places[i].settled && (!found || places[i].closed_ns < found->closed_ns))
       found = &places[i];
   return found && try(found, KEPT_HELD) ? found : NULL;
@@ -152,7 +160,7 @@ static struct mlos_kept *oldest(void) {
 struct mlos_kept *mlos_cache_take(uintptr_t load_address) {
   if (load_address == 0)
     return oldest();
-  for (unsigned i = 0; i < PLACES; i++)
+  for (unsigned i = 0; i < used_places(); i++)
     if (places[i].load_address == load_address && try(&places[i], KEPT_HELD)) {
       if (places[i].load_address == load_address)
         return &places[i];
@@ -165,7 +173,7 @@ struct mlos_kept *mlos_cache_take(uintptr_t load_address) {
 typedef bool mlos_judge(const struct mlos_kept *kept, const void *argument);
 
 static void drop_if(mlos_judge *judge, const void *argument) {
-  for (unsigned i = 0; i < PLACES && atomic_load(&in_use); i++) {
+  for (unsigned i = 0; i < used_places() && atomic_load(&in_use); i++) {
     if (!try(&places[i], KEPT_HELD))
       continue;
     if (mlos_opens(atomic_load(&places[i].map)) <= 1 && judge(&places[i], argument))
@@ -205,7 +213,7 @@ void mlos_cache_empty(void) {
 static void enforce_limit(void) {
   for (;;) {
     uint32_t closed = 0;
-    for (unsigned i = 0; i < PLACES; i++)
+    for (unsigned i = 0; i < used_places(); i++)
       closed += atomic_load(&places[i].state) == KEPT_HELD && places[i].settled;
     struct mlos_kept *kept = closed > atomic_load(&limit) ? oldest() : NULL;
     if (!kept)
@@ -266,7 +274,7 @@ static void settle(struct mlos_kept *kept) {
 void mlos_cache_settle(void) {
   if (atomic_load(&in_use) == 0)
     return;
-  for (unsigned i = 0; i < PLACES; i++)
+  for (unsigned i = 0; i < used_places(); i++)
     if (try(&places[i], KEPT_HELD))
       settle(&places[i]);
   enforce_limit();
@@ -275,9 +283,13 @@ void mlos_cache_settle(void) {
 /* A free place, or that of one that is open again, which loses nothing by it, or of the oldest. */
 static struct mlos_kept *place(void) {
   for (unsigned i = 0; i < PLACES; i++)
-    if (try(&places[i], KEPT_FREE))
+    if (try(&places[i], KEPT_FREE)) {
+      uint32_t before = atomic_load(&top);
+      while (before <= i && !atomic_compare_exchange_weak(&top, &before, i + 1))
+        ;
       return &places[i];
-  for (unsigned i = 0; i < PLACES; i++)
+    }
+  for (unsigned i = 0; i < used_places(); i++)
     if (!places[i].settled && try(&places[i], KEPT_HELD)) {
       mlos_cache_drop(&places[i]);
       return try(&places[i], KEPT_FREE) ? &places[i] : NULL;
@@ -334,7 +346,7 @@ struct mlos_kept *mlos_cache_before_close(void *handle) {
   struct mlos_kept facts = {0};
   if (is_off() || (atomic_load(&limit) == 0 && atomic_load(&in_use) == 0) || mlos_thread.closing)
     return NULL;
-  for (unsigned i = 0; i < PLACES && atomic_load(&in_use); i++) {
+  for (unsigned i = 0; i < used_places() && atomic_load(&in_use); i++) {
     if (atomic_load(&places[i].map) != handle)
       continue;
     if (!try(&places[i], KEPT_HELD))
@@ -351,7 +363,8 @@ struct mlos_kept *mlos_cache_before_close(void *handle) {
     return NULL;
   struct link_map *map = handle;
   facts.keep = atomic_load(&limit) ? mlos_rules_judge(&library) : MLOS_KEEP_NOT;
-  if ((facts.keep || atomic_load(&in_use)) && know_count(map) && mlos_opens(map) == 1) {
+  /* Also of one that is not kept: by its number the supervisor is told why it is still there. */
+  if (know_count(map) && mlos_opens(map) == 1 && (facts.keep || atomic_load(&in_use))) {
     struct mlos_kept *kept = NULL;
     if (facts.keep && !is_marked(map->l_name) && !mlos_is_global(map) && mlos_module_file(map->l_addr, &facts.file))
       kept = enter(map, &facts);
@@ -371,8 +384,8 @@ void mlos_cache_after_close(struct mlos_kept *kept) {
 struct asked {
   const char *file;
   int flags;
-  bool has_identity;
-  uint64_t device, inode;
+  bool has_status;
+  struct stat status;
   bool named; /* it is the name of a kept one, which stays */
 };
 
@@ -381,7 +394,8 @@ static bool is_meant(const struct mlos_kept *kept, const struct asked *asked) {
   const char *path = atomic_load(&kept->map)->l_name;
   bool by_path = strcmp(path, asked->file) == 0;
   return !(asked->flags & (RTLD_NOLOAD | RTLD_DEEPBIND)) && !((asked->flags & RTLD_NOW) && kept->is_lazy) &&
-         (by_path || kept->keep == MLOS_KEEP_NAMED) && mlos_file_is_same(path, &kept->file);
+         (by_path ? asked->has_status && mlos_status_is_same(&asked->status, &kept->file)
+                  : kept->keep == MLOS_KEEP_NAMED && mlos_file_is_same(path, &kept->file));
 }
 
 static bool is_in_the_way(const struct mlos_kept *kept, const void *argument) {
@@ -392,7 +406,7 @@ static bool is_in_the_way(const struct mlos_kept *kept, const void *argument) {
     return !meant;
   }
   /* The same file by another name: freshly loaded it would have that one. */
-  return asked->has_identity && asked->device == kept->file.device && asked->inode == kept->file.inode;
+  return asked->has_status && asked->status.st_dev == kept->file.device && asked->status.st_ino == kept->file.inode;
 }
 
 bool mlos_cache_is_wanted(void) {
@@ -403,7 +417,7 @@ static void wait_for_busy(void) {
   atomic_fetch_add(&waiting, 1);
   for (uint64_t start = mlos_now_ms(); mlos_now_ms() - start < BUSY_WAIT_MS;) {
     bool busy = false;
-    for (unsigned i = 0; i < PLACES; i++)
+    for (unsigned i = 0; i < used_places(); i++)
       busy |= atomic_load(&places[i].state) == KEPT_BUSY;
     if (!busy)
       break;
@@ -412,23 +426,12 @@ static void wait_for_busy(void) {
   atomic_fetch_sub(&waiting, 1);
 }
 
-void mlos_cache_before_open(const char *file, int flags) {
-  if (!file || !*file)
-    return;
-  if (flags & (RTLD_NODELETE | RTLD_DEEPBIND))
-    mark(file, (flags & RTLD_NODELETE) != 0);
-  if (atomic_load(&in_use) == 0 || is_off())
-    return;
+static void clear_way_for_open(const char *file, int flags) {
   /* Within a dlclose of this thread it may be its own. */
   if (!mlos_thread.closing)
     wait_for_busy();
   struct asked asked = {.file = file, .flags = flags};
-  struct stat status;
-  if (strchr(file, '/') && mlos_sys(SYS_newfstatat, AT_FDCWD, file, &status, 0) == 0) {
-    asked.has_identity = true;
-    asked.device = status.st_dev;
-    asked.inode = status.st_ino;
-  }
+  asked.has_status = strchr(file, '/') && mlos_sys(SYS_newfstatat, AT_FDCWD, file, &asked.status, 0) == 0;
   drop_if(is_in_the_way, &asked);
   if (flags & RTLD_GLOBAL)
     drop_if(is_not_named, NULL);
@@ -441,6 +444,20 @@ void mlos_cache_before_open(const char *file, int flags) {
     drop_if(has_soname, NULL);
 }
 
+void mlos_cache_before_open(const char *file, int flags) {
+  if (!file || !*file)
+    return;
+  if (flags & (RTLD_NODELETE | RTLD_DEEPBIND))
+    mark(file, (flags & RTLD_NODELETE) != 0);
+  if (atomic_load(&in_use) == 0 || is_off())
+    return;
+  uint64_t evictions = __atomic_load_n(&mlos_agent.header->cache_evictions, __ATOMIC_RELAXED);
+  clear_way_for_open(file, flags);
+  /* What comes may lie where this one lay, under its name: the table must have seen that one go. */
+  if (evictions != __atomic_load_n(&mlos_agent.header->cache_evictions, __ATOMIC_RELAXED))
+    mlos_modules_refresh(false);
+}
+
 static struct mlos_module *module_at(struct mlos_header *header, uintptr_t load_address) {
   struct mlos_module *modules = mlos_table_modules(header);
   for (uint32_t i = 0; i < header->modules_count; i++)
@@ -450,7 +467,7 @@ static struct mlos_module *module_at(struct mlos_header *header, uintptr_t load_
 }
 
 static bool is_closed_at(uintptr_t load_address) {
-  for (unsigned i = 0; i < PLACES; i++)
+  for (unsigned i = 0; i < used_places(); i++)
     if (atomic_load(&places[i].state) != KEPT_FREE && places[i].load_address == load_address && places[i].settled)
       return true;
   return false;
@@ -463,7 +480,7 @@ void mlos_cache_tell(struct mlos_header *header) {
     return;
   told = atomic_load(&in_use) != 0;
   mlos_table_write_begin(header);
-  for (unsigned i = 0; i < PLACES && atomic_load(&in_use); i++) {
+  for (unsigned i = 0; i < used_places() && atomic_load(&in_use); i++) {
     struct mlos_kept *kept = &places[i];
     struct mlos_module *module;
     if (!try(kept, KEPT_HELD))

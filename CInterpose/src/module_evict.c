@@ -1,5 +1,6 @@
 /* The supervisor's commands to the cache: its limit, and closing for good. */
 #include "forks.h"
+#include "loader.h"
 #include "mlos_agent.h"
 #include "module_cache.h"
 #include "module_hazards.h"
@@ -70,6 +71,34 @@ static struct mlos_hazard evict(struct mlos_kept *kept, uintptr_t own_frame) {
   return after_close(&was, map);
 }
 
+struct search {
+  uintptr_t load_address;
+  const struct link_map *map;
+};
+
+static bool is_at(const struct link_map *map, int32_t name_space, bool is_alias, void *data) {
+  struct search *search = data;
+  if (name_space == 0 && map->l_addr == search->load_address)
+    search->map = map;
+  return search->map || name_space != 0;
+}
+
+static int find_map(struct dl_phdr_info *info, size_t size, void *data) {
+  mlos_each_link_map(is_at, data);
+  return 1;
+}
+
+/* Closed by the program as often as it was opened, and still there: ld.so keeps it. */
+static struct mlos_hazard why_in_loader(const struct mlos_module *module) {
+  struct search search = {.load_address = module->load_address};
+  struct mlos_library library;
+  mlos_iterate_objects(find_map, &search);
+  if (module->dlclose_count > 0 && search.map && mlos_opens_known() && mlos_opens(search.map) == 0 &&
+      mlos_library_read(search.map, &library))
+    return mlos_why_mapped(&library);
+  return (struct mlos_hazard){MLOS_REFUSAL_NOT_KEPT, 0};
+}
+
 /* A library that is not kept: nothing to close, but perhaps something to say. */
 static struct mlos_hazard why_not_kept(const struct mlos_module *module) {
   static char path[MLOS_PATH_MAX]; /* one command at a time */
@@ -77,7 +106,7 @@ static struct mlos_hazard why_not_kept(const struct mlos_module *module) {
     return (struct mlos_hazard){MLOS_REFUSAL_NOT_KEPT, 0};
   memcpy(path, mlos_table_strings(mlos_agent.header) + module->path_offset, module->path_length);
   path[module->path_length] = 0;
-  return (struct mlos_hazard){mlos_rules_exclude(path) ? MLOS_REFUSAL_EXCLUDED : MLOS_REFUSAL_NOT_KEPT, 0};
+  return mlos_rules_exclude(path) ? (struct mlos_hazard){MLOS_REFUSAL_EXCLUDED, 0} : why_in_loader(module);
 }
 
 static struct mlos_hazard evict_module(uint32_t id, uintptr_t own_frame) {

@@ -217,7 +217,7 @@ uint64_t mlos_file_stamp(uint64_t size, uint64_t seconds, uint64_t nanoseconds) 
   return (size * 0x9E3779B97F4A7C15ULL ^ seconds * 1000000000ULL) + nanoseconds;
 }
 
-static bool is_same(const struct stat *status, const struct mlos_file *file) {
+bool mlos_status_is_same(const struct stat *status, const struct mlos_file *file) {
   return S_ISREG(status->st_mode) && status->st_dev == file->device && status->st_ino == file->inode &&
          mlos_file_stamp((uint64_t)status->st_size, (uint64_t)status->st_mtim.tv_sec, (uint64_t)status->st_mtim.tv_nsec) ==
              file->stamp;
@@ -225,7 +225,7 @@ static bool is_same(const struct stat *status, const struct mlos_file *file) {
 
 bool mlos_file_is_same(const char *path, const struct mlos_file *file) {
   struct stat status;
-  return mlos_sys(SYS_newfstatat, AT_FDCWD, path, &status, 0) == 0 && is_same(&status, file);
+  return mlos_sys(SYS_newfstatat, AT_FDCWD, path, &status, 0) == 0 && mlos_status_is_same(&status, file);
 }
 
 #if defined(__x86_64__)
@@ -332,7 +332,7 @@ bool mlos_rules_is_fresh(const struct mlos_library *library, enum mlos_keep keep
     return false;
   struct stat status;
   uint8_t *page = mlos_take_page();
-  bool fresh = page && mlos_sys(SYS_fstat, descriptor, &status, 0, 0) == 0 && is_same(&status, file) &&
+  bool fresh = page && mlos_sys(SYS_fstat, descriptor, &status, 0, 0) == 0 && mlos_status_is_same(&status, file) &&
                compare(library, keep, (int)descriptor, page);
   if (page)
     mlos_release_page();

@@ -7,6 +7,7 @@
 #define MLOS_MODULE_RULES_H
 
 #include "library.h"
+#include <sys/stat.h>
 
 /* The file a library came from, as it was when the table saw it. */
 struct mlos_file {
@@ -25,6 +26,7 @@ bool mlos_rules_is_fresh(const struct mlos_library *library, enum mlos_keep keep
 /* What the table knows of the file behind a library of the base namespace; modules.c. */
 bool mlos_module_file(uintptr_t load_address, struct mlos_file *file);
 bool mlos_file_is_same(const char *path, const struct mlos_file *file);
+bool mlos_status_is_same(const struct stat *status, const struct mlos_file *file);
 uint64_t mlos_file_stamp(uint64_t size, uint64_t seconds, uint64_t nanoseconds);
 
 #endif

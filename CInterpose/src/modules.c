@@ -20,6 +20,8 @@
 #include <sys/auxv.h>
 #include <sys/stat.h>
 
+#include "rare.h"
+
 /* Which walk has seen an entry last; also marks entries whose file has not been looked at. */
 static uint32_t seen_in[MLOS_MODULE_CAPACITY];
 static uint64_t stamps[MLOS_MODULE_CAPACITY]; /* of an entry's file, with device and inode */
@@ -326,3 +328,5 @@ int64_t mlos_modules_refresh(bool at_start) {
   }
   return loaded;
 }
+
+#pragma clang attribute pop

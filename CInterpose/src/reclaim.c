@@ -14,6 +14,8 @@
 #include <link.h>
 #include <sys/mman.h>
 
+#include "rare.h"
+
 /* jemalloc's MALLCTL_ARENAS_ALL, since 5.0. */
 #define JEMALLOC_PURGE_ALL "arena.4096.purge"
 
@@ -154,3 +156,5 @@ uint32_t mlos_reclaim_command(const struct mlos_command *command, int64_t *value
     return MLOS_RESULT_UNSUPPORTED;
   }
 }
+
+#pragma clang attribute pop

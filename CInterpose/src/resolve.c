@@ -15,6 +15,8 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 
+#include "rare.h"
+
 struct mlos_real mlos_real;
 struct mlos_allocator_facts mlos_allocator_facts;
 bool mlos_sanitizer_present;
@@ -269,3 +271,5 @@ void *mlos_find_anywhere(const char *name) {
   iterate(search_object, &search);
   return search.found;
 }
+
+#pragma clang attribute pop

@@ -17,6 +17,8 @@
 #include <sys/auxv.h>
 #include <sys/prctl.h>
 
+#include "rare.h"
+
 struct mlos_agent mlos_agent = {.thread_allowed = true, .modules_lock = ATOMIC_FLAG_INIT, .next_due_ms = UINT64_MAX};
 
 /* Asks valgrind's instrumentation, which recognises this sequence; on a real processor it changes nothing. */
@@ -230,3 +232,5 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
   mlos_thread.inside = 0;
   errno = saved_errno;
 }
+
+#pragma clang attribute pop

@@ -106,8 +106,9 @@ static struct mlos_hazard judge(const struct mlos_library *library, struct threa
   thread->end = find_end(thread->stack, page);
   if (!thread->end || thread->end - thread->stack > STACK_BYTES_MAX)
     return inside;
+  /* It lies in the descriptor; a main thread's is not on its stack. */
   if (mlos_sys(SYS_get_robust_list, thread->tid, &thread->descriptor, &bytes, 0) != 0)
-    thread->descriptor = thread->end;
+    thread->descriptor = 0;
   for (uintptr_t place = thread->stack & ~(uintptr_t)7, next; place < thread->end; place = next) {
     next = (place & ~(uintptr_t)4095) + 4096;
     next = next < thread->end ? next : thread->end;
@@ -115,7 +116,9 @@ static struct mlos_hazard judge(const struct mlos_library *library, struct threa
       return (struct mlos_hazard){0}; /* it has ended */
     for (size_t i = 0; i < (next - place) / 8; i++)
       if (mlos_library_is_text(library, ((const uintptr_t *)(const void *)page)[i]))
-        return place + i * 8 > thread->descriptor ? (struct mlos_hazard){MLOS_REFUSAL_THREAD_STARTED, thread->tid} : inside;
+        return thread->descriptor > thread->stack && place + i * 8 > thread->descriptor
+                   ? (struct mlos_hazard){MLOS_REFUSAL_THREAD_STARTED, thread->tid}
+                   : inside;
   }
   return (struct mlos_hazard){0};
 }
