@@ -6,19 +6,13 @@
 #include "mlos_agent.h"
 #include "module_table.h"
 #include "sys.h"
-#include <dlfcn.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "rare.h"
 
 #define LIMIT_MAX 128u
 /* More than the limit: libraries that were opened again keep their places. */
 #define PLACES 160u
-/* A dlopen waits so long for a thread that gives up what it may mean; that one is in ld.so, where it would wait anyway. */
-#define BUSY_WAIT_MS 100u
 /* Trials to find ld.so's count, each on another library. */
 #define LEARNING_MAX 16u
 
@@ -27,58 +21,14 @@ static struct mlos_kept places[PLACES];
 static _Atomic uint32_t in_use; /* places that are not free */
 static _Atomic uint32_t top;    /* no place from here on was ever used */
 static _Atomic uint32_t limit;
-static _Atomic uint32_t waiting; /* dlopens, for BUSY ones */
 static atomic_flag learning = ATOMIC_FLAG_INIT;
 static uint32_t trials;
 
-/* Names opened with flags that change what the library is, as long as it is loaded. */
-#define MARKS 64u
-static struct mark {
-  _Atomic uint32_t name; /* a hash; 0: free */
-  _Atomic bool pinned;
-} marks[MARKS];
-static _Atomic bool marks_full;
-
-static uint32_t hash_of_name(const char *path) {
-  const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-  uint32_t hash = 2166136261u;
-  for (; *name; name++)
-    hash = (hash ^ (uint8_t)*name) * 16777619u;
-  return hash | 1;
+bool mlos_cache_is_empty(void) {
+  return atomic_load(&in_use) == 0;
 }
 
-static void mark(const char *file, bool pinned) {
-  uint32_t hash = hash_of_name(file);
-  for (unsigned i = 0; i < MARKS; i++) {
-    uint32_t expected = 0;
-    if (atomic_load(&marks[i].name) == hash || atomic_compare_exchange_strong(&marks[i].name, &expected, hash) ||
-        expected == hash) {
-      if (pinned)
-        atomic_store(&marks[i].pinned, true);
-      return;
-    }
-  }
-  atomic_store(&marks_full, true);
-}
-
-static const struct mark *mark_of(const char *path) {
-  uint32_t hash = hash_of_name(path);
-  for (unsigned i = 0; i < MARKS; i++)
-    if (atomic_load(&marks[i].name) == hash)
-      return &marks[i];
-  return NULL;
-}
-
-bool mlos_cache_was_pinned(const char *path) {
-  const struct mark *found = mark_of(path);
-  return found && atomic_load(&found->pinned);
-}
-
-static bool is_marked(const char *path) {
-  return atomic_load(&marks_full) || mark_of(path);
-}
-
-static bool is_off(void) {
+bool mlos_cache_is_off(void) {
   return atomic_load_explicit(&mlos_agent.frozen, memory_order_relaxed) || mlos_agent.filter_inherited;
 }
 
@@ -100,7 +50,7 @@ void mlos_cache_start(char *const envp[]) {
            digit++)
         wanted = wanted * 10 + (uint32_t)(*digit - '0');
     }
-  atomic_store(&limit, is_off() ? 0 : wanted < LIMIT_MAX ? wanted : LIMIT_MAX);
+  atomic_store(&limit, mlos_cache_is_off() ? 0 : wanted < LIMIT_MAX ? wanted : LIMIT_MAX);
   show_limit();
 }
 
@@ -123,7 +73,7 @@ void mlos_cache_after_fork(void) {
     used += atomic_load(&places[i].state) == KEPT_HELD;
   }
   atomic_store(&in_use, used);
-  atomic_store(&waiting, 0);
+  mlos_cache_open_after_fork();
   mlos_release_page();
   show_limit();
 }
@@ -169,10 +119,7 @@ struct mlos_kept *mlos_cache_take(uintptr_t load_address) {
   return NULL;
 }
 
-/* Which of the closed ones a change touches. The judge may look at the object. */
-typedef bool mlos_judge(const struct mlos_kept *kept, const void *argument);
-
-static void drop_if(mlos_judge *judge, const void *argument) {
+void mlos_cache_drop_if(mlos_judge *judge, const void *argument) {
   for (unsigned i = 0; i < used_places() && atomic_load(&in_use); i++) {
     if (!try(&places[i], KEPT_HELD))
       continue;
@@ -187,16 +134,8 @@ static bool any(const struct mlos_kept *kept, const void *argument) {
   return true;
 }
 
-static bool is_not_named(const struct mlos_kept *kept, const void *argument) {
+bool mlos_cache_is_not_named(const struct mlos_kept *kept, const void *argument) {
   return kept->keep != MLOS_KEEP_NAMED;
-}
-
-/* A library loaded later that needs one of its name would get it. */
-static bool has_soname(const struct mlos_kept *kept, const void *argument) {
-  for (const ElfW(Dyn) *entry = atomic_load(&kept->map)->l_ld; entry->d_tag != DT_NULL; entry++)
-    if (entry->d_tag == DT_SONAME)
-      return kept->keep != MLOS_KEEP_NAMED;
-  return false;
 }
 
 /* It keeps loaded what is about to be closed. */
@@ -205,7 +144,7 @@ static bool needs(const struct mlos_kept *kept, const void *map) {
 }
 
 void mlos_cache_empty(void) {
-  drop_if(any, NULL);
+  mlos_cache_drop_if(any, NULL);
   atomic_store(&limit, 0);
   show_limit();
 }
@@ -234,15 +173,15 @@ uint32_t mlos_cache_set_limit(uint64_t wanted) {
 static void make_way(const struct link_map *map) {
   if (atomic_load(&in_use) == 0)
     return;
-  drop_if(needs, map);
+  mlos_cache_drop_if(needs, map);
   if (mlos_is_global(map))
-    drop_if(is_not_named, NULL);
+    mlos_cache_drop_if(mlos_cache_is_not_named, NULL);
 }
 
 static bool may_stay(struct mlos_kept *kept) {
   struct mlos_library library;
   struct link_map *map = atomic_load(&kept->map);
-  return !is_off() && atomic_load(&limit) && mlos_library_read(map, &library) && !is_marked(map->l_name) &&
+  return !mlos_cache_is_off() && atomic_load(&limit) && mlos_library_read(map, &library) && !mlos_cache_is_marked(map->l_name) &&
          !mlos_is_global(map) && (kept->keep == MLOS_KEEP_NAMED || mlos_is_alone(map)) &&
          mlos_rules_is_fresh(&library, kept->keep, &kept->file, &kept->is_lazy);
 }
@@ -278,6 +217,13 @@ void mlos_cache_settle(void) {
     if (try(&places[i], KEPT_HELD))
       settle(&places[i]);
   enforce_limit();
+}
+
+bool mlos_cache_has_busy(void) {
+  for (unsigned i = 0; i < used_places(); i++)
+    if (atomic_load(&places[i].state) == KEPT_BUSY)
+      return true;
+  return false;
 }
 
 /* A free place, or that of one that is open again, which loses nothing by it, or of the oldest. */
@@ -344,7 +290,7 @@ static bool know_count(struct link_map *map) {
 struct mlos_kept *mlos_cache_before_close(void *handle) {
   struct mlos_library library;
   struct mlos_kept facts = {0};
-  if (is_off() || (atomic_load(&limit) == 0 && atomic_load(&in_use) == 0) || mlos_thread.closing)
+  if (mlos_cache_is_off() || (atomic_load(&limit) == 0 && atomic_load(&in_use) == 0) || mlos_thread.closing)
     return NULL;
   for (unsigned i = 0; i < used_places() && atomic_load(&in_use); i++) {
     if (atomic_load(&places[i].map) != handle)
@@ -366,7 +312,7 @@ struct mlos_kept *mlos_cache_before_close(void *handle) {
   /* Also of one that is not kept: by its number the supervisor is told why it is still there. */
   if (know_count(map) && mlos_opens(map) == 1 && (facts.keep || atomic_load(&in_use))) {
     struct mlos_kept *kept = NULL;
-    if (facts.keep && !is_marked(map->l_name) && !mlos_is_global(map) && mlos_module_file(map->l_addr, &facts.file))
+    if (facts.keep && !mlos_cache_is_marked(map->l_name) && !mlos_is_global(map) && mlos_module_file(map->l_addr, &facts.file))
       kept = enter(map, &facts);
     if (kept)
       return kept;
@@ -379,83 +325,6 @@ void mlos_cache_after_close(struct mlos_kept *kept) {
   if (kept)
     settle(kept);
   mlos_cache_settle();
-}
-
-struct asked {
-  const char *file;
-  int flags;
-  bool has_status;
-  struct stat status;
-  bool named; /* it is the name of a kept one, which stays */
-};
-
-/* Whether a kept one, of which it is a name, is what a dlopen without it would load. */
-static bool is_meant(const struct mlos_kept *kept, const struct asked *asked) {
-  const char *path = atomic_load(&kept->map)->l_name;
-  bool by_path = strcmp(path, asked->file) == 0;
-  return !(asked->flags & (RTLD_NOLOAD | RTLD_DEEPBIND)) && !((asked->flags & RTLD_NOW) && kept->is_lazy) &&
-         (by_path ? asked->has_status && mlos_status_is_same(&asked->status, &kept->file)
-                  : kept->keep == MLOS_KEEP_NAMED && mlos_file_is_same(path, &kept->file));
-}
-
-static bool is_in_the_way(const struct mlos_kept *kept, const void *argument) {
-  struct asked *asked = (struct asked *)(uintptr_t)argument;
-  if (mlos_is_named(atomic_load(&kept->map), asked->file)) {
-    bool meant = kept->settled && is_meant(kept, asked);
-    asked->named |= meant;
-    return !meant;
-  }
-  /* The same file by another name: freshly loaded it would have that one. */
-  return asked->has_status && asked->status.st_dev == kept->file.device && asked->status.st_ino == kept->file.inode;
-}
-
-bool mlos_cache_is_wanted(void) {
-  return atomic_load(&waiting) != 0;
-}
-
-static void wait_for_busy(void) {
-  atomic_fetch_add(&waiting, 1);
-  for (uint64_t start = mlos_now_ms(); mlos_now_ms() - start < BUSY_WAIT_MS;) {
-    bool busy = false;
-    for (unsigned i = 0; i < used_places(); i++)
-      busy |= atomic_load(&places[i].state) == KEPT_BUSY;
-    if (!busy)
-      break;
-    mlos_sys(SYS_sched_yield, 0, 0, 0, 0);
-  }
-  atomic_fetch_sub(&waiting, 1);
-}
-
-static void clear_way_for_open(const char *file, int flags) {
-  /* Within a dlclose of this thread it may be its own. */
-  if (!mlos_thread.closing)
-    wait_for_busy();
-  struct asked asked = {.file = file, .flags = flags};
-  asked.has_status = strchr(file, '/') && mlos_sys(SYS_newfstatat, AT_FDCWD, file, &asked.status, 0) == 0;
-  drop_if(is_in_the_way, &asked);
-  if (flags & RTLD_GLOBAL)
-    drop_if(is_not_named, NULL);
-  if (asked.named || atomic_load(&in_use) == 0 || mlos_is_loaded(file))
-    return;
-  /* Something that is not loaded yet, or is under another name. */
-  if ((flags & RTLD_NOLOAD) && !strchr(file, '/'))
-    drop_if(any, NULL);
-  else
-    drop_if(has_soname, NULL);
-}
-
-void mlos_cache_before_open(const char *file, int flags) {
-  if (!file || !*file)
-    return;
-  if (flags & (RTLD_NODELETE | RTLD_DEEPBIND))
-    mark(file, (flags & RTLD_NODELETE) != 0);
-  if (atomic_load(&in_use) == 0 || is_off())
-    return;
-  uint64_t evictions = __atomic_load_n(&mlos_agent.header->cache_evictions, __ATOMIC_RELAXED);
-  clear_way_for_open(file, flags);
-  /* What comes may lie where this one lay, under its name: the table must have seen that one go. */
-  if (evictions != __atomic_load_n(&mlos_agent.header->cache_evictions, __ATOMIC_RELAXED))
-    mlos_modules_refresh(false);
 }
 
 static struct mlos_module *module_at(struct mlos_header *header, uintptr_t load_address) {

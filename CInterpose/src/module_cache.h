@@ -50,6 +50,19 @@ void mlos_cache_hold(struct link_map *map, uint32_t refusal, uint32_t detail, co
 uint32_t mlos_cache_set_limit(uint64_t limit); /* the one before */
 /* A dlopen waits for an entry that somebody has BUSY: whoever only looks gives it back. */
 bool mlos_cache_is_wanted(void);
+bool mlos_cache_has_busy(void);
+bool mlos_cache_is_empty(void);
+bool mlos_cache_is_off(void); /* no system call of ours is allowed */
+
+/* Which of the closed ones a change touches. The judge may look at the object. */
+typedef bool mlos_judge(const struct mlos_kept *kept, const void *argument);
+void mlos_cache_drop_if(mlos_judge *judge, const void *argument);
+mlos_judge mlos_cache_is_not_named; /* by the operator */
+
+/* module_cache_open.c */
+void mlos_cache_open_after_fork(void);
+/* Opened with flags, as far as seen, that make it another library as long as it is loaded. */
+bool mlos_cache_is_marked(const char *path);
 /* Opened with RTLD_NODELETE once, as far as seen. */
 bool mlos_cache_was_pinned(const char *path);
 

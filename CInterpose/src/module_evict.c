@@ -88,15 +88,17 @@ static int find_map(struct dl_phdr_info *info, size_t size, void *data) {
   return 1;
 }
 
-/* Closed by the program as often as it was opened, and still there: ld.so keeps it. */
+/* Closed by the program, and still there: ld.so keeps it. Its count says nothing of a library that is never unloaded. */
 static struct mlos_hazard why_in_loader(const struct mlos_module *module) {
   struct search search = {.load_address = module->load_address};
   struct mlos_library library;
   mlos_iterate_objects(find_map, &search);
-  if (module->dlclose_count > 0 && search.map && mlos_opens_known() && mlos_opens(search.map) == 0 &&
-      mlos_library_read(search.map, &library))
-    return mlos_why_mapped(&library);
-  return (struct mlos_hazard){MLOS_REFUSAL_NOT_KEPT, 0};
+  struct mlos_hazard hazard = {MLOS_REFUSAL_NOT_KEPT, 0};
+  if (module->dlclose_count == 0 || !search.map || !mlos_library_read(search.map, &library))
+    return hazard;
+  struct mlos_hazard why = mlos_why_mapped(&library);
+  bool is_for_good = why.reason == MLOS_REFUSAL_NODELETE || why.reason == MLOS_REFUSAL_UNIQUE_SYMBOL;
+  return is_for_good || (mlos_opens_known() && mlos_opens(search.map) == 0) ? why : hazard;
 }
 
 /* A library that is not kept: nothing to close, but perhaps something to say. */

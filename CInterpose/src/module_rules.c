@@ -137,6 +137,11 @@ static bool has_own_code_at_ends(const struct mlos_library *library) {
   return false;
 }
 
+/* Such a library is never unloaded, and its count does not fall. */
+static bool is_unique(const ElfW(Sym) * symbol, const char *name) {
+  return ELF64_ST_BIND(symbol->st_info) == STB_GNU_UNIQUE;
+}
+
 /* By these it could leave something of itself elsewhere, which a close takes back or which keeps ld.so from closing; or hold
    others open. A unique symbol does the latter. */
 static bool binds_it(const ElfW(Sym) * symbol, const char *name) {
@@ -204,7 +209,7 @@ enum mlos_keep mlos_rules_judge(const struct mlos_library *library) {
   if (path[0] != '/' || strchr(path, '$') || is_listed(excluded, path) || (library->flags_1 & DF_1_NODELETE))
     return MLOS_KEEP_NOT;
   if (is_listed(included, path))
-    return MLOS_KEEP_NAMED;
+    return mlos_library_symbol(library, is_unique) ? MLOS_KEEP_NOT : MLOS_KEEP_NAMED;
   size_t bytes = writable_bytes(library);
   if (library->odd || bytes > WRITABLE_BYTES_MAX ||
       (library->relocations[0] + library->relocations[1]) * (bytes / 4096 + 2) > COMPARISONS_MAX ||
