@@ -341,16 +341,19 @@ bool mlos_brings(const struct link_map *map, const struct link_map *needed) {
   return !read_scope(map, &scope) || !is_in(&scope, needed, &found) || found;
 }
 
-bool mlos_is_alone(const struct link_map *map) {
+const struct link_map *mlos_brought(const struct link_map *map, uint32_t index) {
   struct scope scope;
-  if (!read_scope(map, &scope))
-    return false;
-  for (uint32_t i = 0; i < scope.count; i++) {
-    const struct link_map *one;
-    if (!mlos_peek(&one, (uintptr_t)&scope.maps[i], sizeof one) || (one != map && !mlos_is_global(one)))
+  const struct link_map *one;
+  bool known = read_scope(map, &scope) && index < scope.count && mlos_peek(&one, (uintptr_t)&scope.maps[index], sizeof one);
+  return known ? one : NULL;
+}
+
+bool mlos_is_alone(const struct link_map *map) {
+  const struct link_map *one;
+  for (uint32_t i = 1; (one = mlos_brought(map, i)); i++)
+    if (!mlos_is_global(one))
       return false;
-  }
-  return scope.maps[0] == map;
+  return mlos_brought(map, 0) == map;
 }
 
 #pragma clang attribute pop

@@ -49,6 +49,8 @@ bool mlos_is_named(const struct link_map *map, const char *name);
 bool mlos_is_global(const struct link_map *map);
 /* `needed` came with it, or is itself. */
 bool mlos_brings(const struct link_map *map, const struct link_map *needed);
+/* What came with it, from 1 on; NULL: no more. */
+const struct link_map *mlos_brought(const struct link_map *map, uint32_t index);
 /* Nothing came with it but what is in the global scope. */
 bool mlos_is_alone(const struct link_map *map);
 /* Some object of the base namespace has this name. */

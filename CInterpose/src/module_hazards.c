@@ -100,18 +100,28 @@ static struct mlos_hazard nature(const struct mlos_library *library) {
   return (struct mlos_hazard){0};
 }
 
+/* What the process would still do with it. */
+static struct mlos_hazard use_of(const struct mlos_library *library, uintptr_t own_frame) {
+  uint32_t family = family_of(library);
+  if (family)
+    return (struct mlos_hazard){MLOS_REFUSAL_FAMILY, family};
+  struct mlos_hazard hazard = mlos_registration_hazard(library);
+  return hazard.reason ? hazard : mlos_thread_hazard(library, own_frame);
+}
+
 struct mlos_hazard mlos_hazards(const struct mlos_library *library, uintptr_t own_frame) {
   struct mlos_hazard hazard = nature(library);
-  if (hazard.reason)
-    return hazard;
-  hazard.detail = family_of(library);
-  if (hazard.detail)
-    return (struct mlos_hazard){MLOS_REFUSAL_FAMILY, hazard.detail};
-  hazard = needed_by(library);
   if (!hazard.reason)
-    hazard = mlos_registration_hazard(library);
+    hazard = needed_by(library);
   if (!hazard.reason)
-    hazard = mlos_thread_hazard(library, own_frame);
+    hazard = use_of(library, own_frame);
+  /* And those that would go with it. */
+  const struct link_map *map;
+  for (uint32_t i = 1; !hazard.reason && (map = mlos_brought(library->map, i)); i++) {
+    struct mlos_library other;
+    if (mlos_opens(map) == 0 && !mlos_is_global(map) && mlos_library_read(map, &other))
+      hazard = use_of(&other, own_frame);
+  }
   return hazard;
 }
 

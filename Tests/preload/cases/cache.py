@@ -318,6 +318,14 @@ def families_that_do_not_survive_it_are_not_evicted():
 
 
 @case
+def a_library_that_brought_such_a_one_is_not_evicted_either():
+    runtime = _plugin("libgomp-brought.so", "-Wl,-soname,libgomp-brought.so")
+    path = _library("hazards.c", "libmlosbringing.so", f"-Wl,--no-as-needed,-rpath,{BUILD}", runtime)
+    with keeping() as (session, keeper):
+        _refused(session, _kept(session, keeper, path), FAMILY, OPENMP)
+
+
+@case
 def a_forked_child_goes_on_with_what_is_kept():
     path = _plugin()
     with keeping(include="") as (session, keeper):
