@@ -330,7 +330,9 @@ static bool is_in(const struct scope *scope, const struct link_map *wanted, bool
 bool mlos_is_global(const struct link_map *map) {
   struct scope scope, after;
   bool found;
-  if (!read_scope(map, &scope) || !read_scope(program, &scope) || !is_in(&scope, map, &found))
+  /* Its own list is empty where it was only brought by another: what counts is the program's, known after the first look. */
+  read_scope(map, &scope);
+  if (!program || !read_scope(program, &scope) || !is_in(&scope, map, &found))
     return true;
   return found || !read_scope(program, &after) || after.maps != scope.maps;
 }
