@@ -99,7 +99,7 @@ def what_a_program_sees_of_its_libraries_is_the_same_with_the_cache():
     program = compile_fixture("opens_and_closes.c", libraries=["-ldl", "-pthread"])
     one = _library("ends.c", "libmlosends1.so", '-DNAME="one"')
     two = _library("ends.c", "libmlosends2.so", '-DNAME="two"')
-    status, out, _ = same_with_agent([program, _plugin(), _library("hazards.c", "libmlosstate.so"), one, two])
+    status, out, _ = same_with_agent([program, _plugin(), _library("counts.c", "libmlosstate.so"), one, two])
     equal(status, 0, "status")
     check(b"two begins" in out and b"two ends" in out and b"state: 1\nclose: 0" in out, f"the fixture itself: {out}")
 
@@ -108,7 +108,7 @@ def what_a_program_sees_of_its_libraries_is_the_same_with_the_cache():
 def destructors_of_kept_libraries_run_at_the_end_in_the_loaders_order():
     program = compile_fixture("opens_and_closes.c", libraries=["-ldl", "-pthread"])
     names = [_library("ends.c", f"libmlosends{i}.so", f'-DNAME="{name}"') for i, name in ((1, "one"), (2, "two"))]
-    command = [program, _plugin(), _library("hazards.c", "libmlosstate.so"), *names]
+    command = [program, _plugin(), _library("counts.c", "libmlosstate.so"), *names]
     kept = run(command, preload=(AGENT,), MLOS_MODULE_CACHE_INCLUDE="libmlosends*")[1]
     without = run(command)[1]
     # The last of each as without; it begins once, and so it ends once.
@@ -117,7 +117,7 @@ def destructors_of_kept_libraries_run_at_the_end_in_the_loaders_order():
 
 @case
 def a_library_with_a_state_of_its_own_is_kept_only_by_name():
-    path = _library("hazards.c", "libmlosstate.so")
+    path = _library("counts.c", "libmlosstate.so")
     for include, expected in (("", ["1", "1"]), ("libmlosst?te.so", ["1", "2"]), (path, ["1", "2"]), ("*/nothing*", ["1", "1"])):
         with keeping(include=include) as (session, keeper):
             got = []
