@@ -20,6 +20,15 @@
 /* "1": stay on under valgrind (for callgrind); memcheck then reports the agent's reads. */
 #define MLOS_ENV_IGNORE_VALGRIND "MLOS_AGENT_IGNORE_VALGRIND"
 
+/* How many libraries that the program has closed are kept for their return; 0: none. Not set: MLOS_MODULE_CACHE_DEFAULT. */
+#define MLOS_ENV_MODULE_CACHE "MLOS_MODULE_CACHE"
+#define MLOS_MODULE_CACHE_DEFAULT 100u
+/* Globs (`*`, `?`) of paths, or of file names where they have no slash, separated by colons: libraries that are never kept. */
+#define MLOS_ENV_MODULE_CACHE_EXCLUDE "MLOS_MODULE_CACHE_EXCLUDE"
+/* Globs of libraries that are kept although a return shows that they were: their constructors do not run again, their data is
+   as it was left, and destructors run at the end or when they are evicted. */
+#define MLOS_ENV_MODULE_CACHE_INCLUDE "MLOS_MODULE_CACHE_INCLUDE"
+
 /* Tried in this order when MLOS_SOCKET is not set; the first two only when the user is not root. */
 #define MLOS_SOCKET_RUNTIME_SUFFIX "/mlos/agent.sock" /* after $XDG_RUNTIME_DIR */
 #define MLOS_SOCKET_USER_FORMAT "/tmp/mlos-%u/agent.sock"

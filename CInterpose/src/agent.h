@@ -39,6 +39,7 @@ struct mlos_thread {
   uint8_t overflowed;      /* counts in the shared overflow slot */
   uint8_t child_seen;      /* the child was recognised before its fork handler ran */
   uint8_t fork_inexact;
+  uint8_t closing;       /* within a dlclose of the program's */
   uint8_t forks_begun;   /* the end of this fork is to be told: forks.h */
   int32_t busy;          /* busy regions it began and did not end; ends of others' count against it */
   const void *running;   /* the reclaim callback that it is in */

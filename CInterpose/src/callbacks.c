@@ -14,6 +14,8 @@
 #include <linux/futex.h>
 #include <sys/prctl.h>
 
+#include "rare.h"
+
 #define NAME "mlos-reclaim"
 /* Threads that are left to late callbacks. With so many the program has a mistake, which more threads would not mend. */
 #define LATE_MAX 4u
@@ -242,3 +244,4 @@ void mlos_callbacks_after_fork(void) {
   atomic_store(&state, NONE);
   atomic_store(&late, 0);
 }
+#pragma clang attribute pop

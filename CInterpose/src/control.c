@@ -6,6 +6,7 @@
 #include "deferred.h"
 #include "forks.h"
 #include "heap.h"
+#include "module_cache.h"
 #include "reclaim.h"
 #include "sys.h"
 #include "threads.h"
@@ -17,8 +18,11 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-/* Fits the loop's frames (a path buffer of 4 KiB the largest) and the program's static TLS; grown when that is larger. */
-#define STACK_BYTES 65536u
+#include "rare.h"
+
+/* Fits the program's static TLS (grown when that is larger) and destructors of libraries that are evicted; the loop itself needs
+   less than 8 KiB. Address space: what is not touched takes no memory. */
+#define STACK_BYTES 262144u
 #define STACK_BYTES_MAX (16u * STACK_BYTES)
 
 /* STOPPING: somebody waits for its end, and nobody else may. */
@@ -120,6 +124,7 @@ static uint32_t is_connected(void) {
 }
 
 static int64_t refresh(void) {
+  mlos_cache_settle();
   int64_t loaded = mlos_modules_refresh(false);
   mlos_requests_match();
   return loaded;
@@ -257,3 +262,5 @@ void mlos_control_after_fork(void) {
   atomic_store(&state, THREAD_NONE);
   atomic_store(&asleep, false);
 }
+
+#pragma clang attribute pop

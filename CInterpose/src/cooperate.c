@@ -7,6 +7,8 @@
 #include <limits.h>
 #include <linux/futex.h>
 
+#include "rare.h"
+
 #define EXPORTED __attribute__((visibility("default")))
 
 static struct mlos_callback callbacks[MLOS_RECLAIM_CALLBACKS];
@@ -183,3 +185,4 @@ void mlos_cooperate_after_fork(void) {
   mlos_agent.header->busy_regions = (uint32_t)mlos_thread.busy;
   mlos_callbacks_after_fork();
 }
+#pragma clang attribute pop

@@ -2,6 +2,8 @@
 #include "deferred.h"
 #include "sys.h"
 
+#include "rare.h"
+
 /* A supervisor asks one thing of a process at a time; a second one may have timed out on its side. */
 #define DEFERRED 4u
 
@@ -108,3 +110,5 @@ void mlos_deferred_forget(void) {
     atomic_store(&waiting[i].state, DEFERRED_FREE);
   atomic_store(&due, false);
 }
+
+#pragma clang attribute pop

@@ -8,6 +8,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "rare.h"
+
 /* Above what programs hold in practice, below FD_SETSIZE. */
 #define LOWEST_NUMBER 512
 
@@ -49,3 +51,5 @@ void mlos_descriptor_close(struct mlos_descriptor *descriptor) {
     mlos_sys(SYS_close, descriptor->number, 0, 0, 0);
   descriptor->number = -1;
 }
+
+#pragma clang attribute pop

@@ -6,6 +6,8 @@
 #include "agent.h"
 #include <string.h>
 
+#include "rare.h"
+
 #define PRELOAD "LD_PRELOAD="
 #define PRELOAD_LENGTH (sizeof PRELOAD - 1)
 
@@ -111,3 +113,5 @@ void mlos_exec_compose(char *const envp[], char *pointers[], char *bytes) {
     pointers[i] = &envp[i] == preload ? bytes : envp[i];
   pointers[i] = NULL;
 }
+
+#pragma clang attribute pop

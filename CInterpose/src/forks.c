@@ -6,6 +6,8 @@
 #include <linux/futex.h>
 #include <time.h>
 
+#include "rare.h"
+
 /* What is held up takes microseconds, but may itself wait for a lock that the forking thread holds. */
 #define FORK_WAIT_MS 100u
 
@@ -57,3 +59,5 @@ void mlos_forks_in_child(void) {
   atomic_store(&use, 0);
   atomic_store(&forks_waiting, 0);
 }
+
+#pragma clang attribute pop

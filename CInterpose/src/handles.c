@@ -4,6 +4,8 @@
 #include "loader.h"
 #include "module_table.h"
 
+#include "rare.h"
+
 struct handle_search {
   const void *handle;
   bool found;
@@ -61,3 +63,5 @@ void mlos_module_count_close(uint32_t id) {
   if (module)
     __atomic_fetch_add(&module->dlclose_count, 1, __ATOMIC_RELAXED);
 }
+
+#pragma clang attribute pop

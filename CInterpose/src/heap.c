@@ -12,6 +12,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "rare.h"
+
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 #define MEAN_MAX (1ull << 40)
 #define SETTLE_MS 100u
@@ -161,3 +163,5 @@ uint32_t mlos_heap_command(const struct mlos_command *command, int64_t *value) {
   *value = mlos_heap_start(mlos_link_take_descriptor());
   return *value ? MLOS_RESULT_FAILED : MLOS_RESULT_OK;
 }
+
+#pragma clang attribute pop

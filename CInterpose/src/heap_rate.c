@@ -6,6 +6,8 @@
  */
 #include "heap.h"
 
+#include "rare.h"
+
 #define WINDOW_NS 100000000u
 #define WINDOWS_A_SECOND 10u
 /* Beyond 8 TiB a mean says nothing any more. */
@@ -45,3 +47,5 @@ bool mlos_heap_rate_admits(struct mlos_heap_header *header, uint64_t now_ns) {
     change(header, true);
   return count <= limit;
 }
+
+#pragma clang attribute pop

@@ -6,10 +6,13 @@
 #include "agent.h"
 #include "cooperate.h"
 #include "heap.h"
+#include "module_cache.h"
 #include "sys.h"
 #include <errno.h>
 #include <sched.h>
 #include <sys/prctl.h>
+
+#include "rare.h"
 
 #define SECCOMP_STRICT 0
 #define SECCOMP_FILTER 1
@@ -20,6 +23,7 @@ void mlos_before_filter(void) {
   if (mlos_ready() && mlos_agent.started && !atomic_load(&mlos_agent.frozen) &&
       mlos_sys(SYS_getpid, 0, 0, 0, 0) == mlos_agent.pid) {
     mlos_thread.inside = 1;
+    mlos_cache_empty();
     mlos_modules_refresh(false);
     mlos_heap_end(MLOS_HEAP_END_FILTER);
     mlos_heap_settle();
@@ -97,3 +101,5 @@ void mlos_hook_thrd_exit(int value) {
 const char *mlos_hook___asan_default_options(void) {
   return "verify_asan_link_order=0";
 }
+
+#pragma clang attribute pop

@@ -6,6 +6,7 @@
  */
 #include "agent.h"
 #include "hooks.h"
+#include "module_cache.h"
 #include "sys.h"
 #include <errno.h>
 #include <string.h>
@@ -17,6 +18,8 @@ static void notice_open(const char *file, int flags, int32_t name_space, uint64_
     __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
     mlos_event(MLOS_EVENT_DLOPEN, 0, flags, file);
     mlos_request_note(file, name_space);
+    if (name_space == 0)
+      mlos_cache_before_open(file, flags);
     atomic_store_explicit(&mlos_agent.loader_active, true, memory_order_relaxed);
     bool frozen = atomic_load_explicit(&mlos_agent.frozen, memory_order_relaxed);
     if (mlos_control_running()) {
@@ -60,9 +63,16 @@ void *mlos_hook_dlmopen(long name_space, const char *file, int flags) {
   __attribute__((musttail)) return mlos_real.dlmopen(name_space, file, flags);
 }
 
-/* The seam for keeping closed modules: everything that decides what a dlclose does to the loader is here. */
-static int close_module(void *handle, uint32_t module) {
-  return mlos_real.dlclose(handle);
+/* The program's reference goes, whatever becomes of the library: the agent may hold one of its own. What its destructors do is
+   theirs. */
+static int close_module(void *handle) {
+  mlos_thread.inside = 1;
+  struct mlos_kept *kept = mlos_cache_before_close(handle);
+  mlos_thread.inside = 0;
+  mlos_thread.closing++;
+  int result = mlos_real.dlclose(handle);
+  mlos_thread.closing--;
+  return mlos_cache_after_close(kept), result;
 }
 
 int mlos_hook_dlclose(void *handle) {
@@ -75,7 +85,7 @@ int mlos_hook_dlclose(void *handle) {
   mlos_requests_match();
   uint32_t module = mlos_module_of_handle(handle);
   errno = saved_errno;
-  int result = close_module(handle, module);
+  int result = close_module(handle);
   saved_errno = errno;
   if (mlos_ready()) {
     __atomic_fetch_add(&mlos_agent.header->dlclose_calls, 1, __ATOMIC_RELAXED);

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdarg.h>
 
+#include "rare.h"
+
 extern char **environ;
 
 static void note_exec(const char *path, int64_t child) {
@@ -141,3 +143,5 @@ int mlos_hook_posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_
     note_exec(file, child);
   return error;
 }
+
+#pragma clang attribute pop

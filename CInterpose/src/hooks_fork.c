@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <sched.h>
 
+#include "rare.h"
+
 extern int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *object);
 extern void *__dso_handle __attribute__((visibility("hidden")));
 
@@ -163,3 +165,5 @@ long mlos_hook_syscall(long number, long a, long b, long c, long d, long e, long
   }
   __attribute__((musttail)) return mlos_real.syscall(number, a, b, c, d, e, f);
 }
+
+#pragma clang attribute pop

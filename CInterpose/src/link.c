@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "rare.h"
+
 #define PATHS 3
 /* One more set of descriptors after the host took the first away, 5 s later: long enough for a daemon to settle. */
 #define RECREATE_AFTER_MS 5000u
@@ -349,3 +351,5 @@ void mlos_link_after_fork(void) {
   if (!atomic_load(&forbidden))
     atomic_store(&next_try_ms, 0);
 }
+
+#pragma clang attribute pop

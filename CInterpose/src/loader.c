@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "rare.h"
+
 /* link.h has it since glibc 2.35 as r_debug_extended; r_version tells whether `next` is there. A namespace's entry stays in the
    chain for good, with an empty list while it is unused, and the chain is in the order of their numbers. */
 struct debug {
@@ -66,3 +68,5 @@ const ElfW(Phdr) * mlos_read_headers(const struct link_map *map, unsigned *count
       return headers;
   return NULL;
 }
+
+#pragma clang attribute pop

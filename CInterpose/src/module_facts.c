@@ -4,6 +4,8 @@
 #include <elf.h>
 #include <string.h>
 
+#include "rare.h"
+
 /* Whether the object's file is readable there: tools that rewrite libraries leave headers that point elsewhere. */
 static bool is_in_file(const struct dl_phdr_info *info, uint64_t address, uint64_t size) {
   for (unsigned i = 0; i < info->dlpi_phnum; i++) {
@@ -78,3 +80,5 @@ bool mlos_is_cxx_code(const struct dl_phdr_info *info, const char *path) {
       return true;
   return false;
 }
+
+#pragma clang attribute pop

@@ -9,6 +9,7 @@
 #include "agent.h"
 #include "forks.h"
 #include "loader.h"
+#include "module_cache.h"
 #include "module_facts.h"
 #include "module_table.h"
 #include "sys.h"
@@ -19,8 +20,11 @@
 #include <sys/auxv.h>
 #include <sys/stat.h>
 
+#include "rare.h"
+
 /* Which walk has seen an entry last; also marks entries whose file has not been looked at. */
 static uint32_t seen_in[MLOS_MODULE_CAPACITY];
+static uint64_t stamps[MLOS_MODULE_CAPACITY]; /* of an entry's file, with device and inode */
 static uint32_t walk_number;
 static uint32_t next_id = 1;
 
@@ -201,9 +205,26 @@ static void identify_files(struct mlos_header *header) {
     mlos_table_write_begin(header);
     module->device = status.st_dev;
     module->inode = status.st_ino;
+    stamps[i] = mlos_file_stamp((uint64_t)status.st_size, (uint64_t)status.st_mtim.tv_sec, (uint64_t)status.st_mtim.tv_nsec);
     module->flags &= ~(uint32_t)MLOS_MODULE_NO_IDENTITY;
     mlos_table_write_end(header);
   }
+}
+
+bool mlos_module_file(uintptr_t load_address, struct mlos_file *file) {
+  struct mlos_header *header = mlos_agent.header;
+  struct mlos_module *modules = mlos_table_modules(header);
+  bool found = false;
+  if (atomic_flag_test_and_set_explicit(&mlos_agent.modules_lock, memory_order_acquire))
+    return false;
+  for (uint32_t i = 0; i < header->modules_count && !found; i++) {
+    found = modules[i].state == MLOS_MODULE_LOADED && modules[i].name_space == 0 && modules[i].load_address == load_address &&
+            !(modules[i].flags & (MLOS_MODULE_NO_IDENTITY | MLOS_MODULE_AT_START));
+    if (found)
+      *file = (struct mlos_file){modules[i].device, modules[i].inode, stamps[i]};
+  }
+  atomic_flag_clear_explicit(&mlos_agent.modules_lock, memory_order_release);
+  return found;
 }
 
 static int read_counters(struct dl_phdr_info *info, size_t size, void *data) {
@@ -285,6 +306,7 @@ static int64_t refresh(bool at_start) {
       identify_files(header);
     header->table_updated_ns = walk.now_ns;
   }
+  mlos_cache_tell(header);
   if (mlos_agent.cxx_bypasses && header->state == MLOS_STATE_ACTIVE && cxx_seen)
     mlos_set_state(MLOS_STATE_LOADER_ONLY, MLOS_REASON_MIXED_ALLOCATOR);
   return loaded_modules(header);
@@ -306,3 +328,5 @@ int64_t mlos_modules_refresh(bool at_start) {
   }
   return loaded;
 }
+
+#pragma clang attribute pop

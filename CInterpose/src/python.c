@@ -8,6 +8,8 @@
 #include "deferred.h"
 #include "reclaim.h"
 
+#include "rare.h"
+
 typedef int pending_function(void *);
 static struct {
   int (*add_pending_call)(pending_function *, void *);
@@ -61,3 +63,5 @@ uint32_t mlos_python_collect(const struct mlos_command *command, int64_t *value)
 void mlos_python_after_fork(void) {
   atomic_store(&queued, false);
 }
+
+#pragma clang attribute pop

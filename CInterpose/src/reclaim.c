@@ -7,6 +7,7 @@
 #include "forks.h"
 #include "hooks.h"
 #include "loader.h"
+#include "module_cache.h"
 #include "module_table.h"
 #include "object.h"
 #include "sys.h"
@@ -14,6 +15,8 @@
 #include <errno.h>
 #include <link.h>
 #include <sys/mman.h>
+
+#include "rare.h"
 
 /* jemalloc's MALLCTL_ARENAS_ALL, since 5.0. */
 #define JEMALLOC_PURGE_ALL "arena.4096.purge"
@@ -174,7 +177,12 @@ uint32_t mlos_reclaim_command(const struct mlos_command *command, int64_t *value
     return merge(command, value);
   case MLOS_COMMAND_RECLAIM:
     return mlos_callbacks_reclaim(command, value);
+  case MLOS_COMMAND_CACHE_LIMIT:
+  case MLOS_COMMAND_EVICT:
+    return mlos_cache_command(command, value);
   default:
     return MLOS_RESULT_UNSUPPORTED;
   }
 }
+
+#pragma clang attribute pop

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "rare.h"
+
 /* Names between two refreshes; of more, the latest are counted. */
 #define REQUESTS 64u
 #define NAME_BYTES 256u
@@ -127,3 +129,5 @@ void mlos_requests_match(void) {
   }
   atomic_flag_clear_explicit(&mlos_agent.modules_lock, memory_order_release);
 }
+
+#pragma clang attribute pop

@@ -15,17 +15,32 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 
+#include "rare.h"
+
 struct mlos_real mlos_real;
 struct mlos_allocator_facts mlos_allocator_facts;
 bool mlos_sanitizer_present;
 
+/* Offsets instead of pointers: each of those would cost 24 bytes of relocation in the file. */
+static const struct hook_names {
+#define MLOS_NAME(name, result, arguments) char name[sizeof #name];
+  MLOS_HOOKS(MLOS_NAME)
+} hook_names = {
+#define MLOS_NAME_TEXT(name, result, arguments) .name = #name,
+    MLOS_HOOKS(MLOS_NAME_TEXT)};
 struct wanted {
-  const char *name;
-  void **place;
+  uint16_t name;  /* in hook_names */
+  uint16_t place; /* in mlos_real */
 };
 static const struct wanted wanted[] = {
-#define MLOS_WANTED(name, result, arguments) {#name, (void **)&mlos_real.name},
+#define MLOS_WANTED(name, result, arguments) {offsetof(struct hook_names, name), offsetof(struct mlos_real, name)},
     MLOS_HOOKS(MLOS_WANTED)};
+static const char *name_of(const struct wanted *one) {
+  return (const char *)&hook_names + one->name;
+}
+static void **place_of(const struct wanted *one) {
+  return (void **)(void *)((char *)&mlos_real + one->place);
+}
 #define WANTED_COUNT (sizeof wanted / sizeof wanted[0])
 
 /* Executable ranges whose calls of malloc are not the host's own: libc, ld.so, the allocator, this library. */
@@ -183,8 +198,8 @@ static int resolve_object(struct dl_phdr_info *info, size_t size, void *data) {
     return 0;
   }
   for (unsigned i = 0; i < WANTED_COUNT; i++)
-    if (!*wanted[i].place)
-      *wanted[i].place = mlos_object_find(&object, wanted[i].name);
+    if (!*place_of(&wanted[i]))
+      *place_of(&wanted[i]) = mlos_object_find(&object, name_of(&wanted[i]));
   void *const four[4] = {(void *)mlos_real.malloc, (void *)mlos_real.free, (void *)mlos_real.realloc,
                          (void *)mlos_real.malloc_usable_size};
   for (unsigned i = 0; i < 4; i++)
@@ -213,7 +228,7 @@ static void withdraw_operators(const struct mlos_object *self) {
   uintptr_t page = getauxval(AT_PAGESZ), first = UINTPTR_MAX, end = 0;
   uint32_t gone[sizeof operators / sizeof operators[0]], count = 0;
   for (unsigned i = 0; i < sizeof operators / sizeof operators[0]; i++) {
-    uint32_t index = *operators[i].place ? 0 : mlos_object_index(self, operators[i].name);
+    uint32_t index = *place_of(&operators[i]) ? 0 : mlos_object_index(self, name_of(&operators[i]));
     if (index == 0)
       continue;
     uintptr_t place = (uintptr_t)&self->symbols[index];
@@ -269,3 +284,5 @@ void *mlos_find_anywhere(const char *name) {
   iterate(search_object, &search);
   return search.found;
 }
+
+#pragma clang attribute pop

@@ -16,6 +16,8 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include "rare.h"
+
 #ifndef MFD_CLOEXEC
 #define MFD_CLOEXEC 1u
 #define MFD_ALLOW_SEALING 2u
@@ -49,7 +51,8 @@ static void fill_header(struct mlos_header *header) {
   header->strings_size = MLOS_STRING_BYTES;
   header->pid = (uint32_t)mlos_agent.pid;
   header->start_ns = mlos_now_ns();
-  header->capabilities = MLOS_CAPABILITY_HEAP_PROFILE | MLOS_CAPABILITY_RECLAIM | MLOS_CAPABILITY_CALLBACKS;
+  header->capabilities =
+      MLOS_CAPABILITY_HEAP_PROFILE | MLOS_CAPABILITY_RECLAIM | MLOS_CAPABILITY_MODULE_CACHE | MLOS_CAPABILITY_CALLBACKS;
   memcpy(header->agent_version, MLOS_AGENT_VERSION, sizeof MLOS_AGENT_VERSION);
 }
 
@@ -147,6 +150,10 @@ static void copy_description(struct mlos_header *to, const struct mlos_header *f
   to->wakeups = from->wakeups;
   to->reconnects = from->reconnects;
   to->base_inexact = from->base_inexact;
+  to->cache_limit = from->cache_limit;
+  to->cache_reopens = from->cache_reopens;
+  to->cache_evictions = from->cache_evictions;
+  to->cache_refusals = from->cache_refusals;
   copy_modules(to, from);
 }
 
@@ -259,3 +266,5 @@ bool mlos_segment_renew_in_child(void) {
       mlos_sys6(SYS_mremap, (long)fresh, MLOS_SEGMENT_SIZE, MLOS_SEGMENT_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, (long)header, 0);
   return !failed(moved);
 }
+
+#pragma clang attribute pop

@@ -8,6 +8,7 @@
 #include "forks.h"
 #include "heap.h"
 #include "mlos_agent.h"
+#include "module_cache.h"
 #include "reclaim.h"
 #include "sys.h"
 #include <errno.h>
@@ -16,6 +17,8 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
+
+#include "rare.h"
 
 struct mlos_agent mlos_agent = {.thread_allowed = true, .modules_lock = ATOMIC_FLAG_INIT, .next_due_ms = UINT64_MAX};
 
@@ -152,9 +155,10 @@ bool mlos_ready(void) {
     atomic_store(&mlos_agent.exchanging, false);
     atomic_flag_clear(&mlos_agent.modules_lock);
     mlos_thread.self = mlos_thread.saved = NULL;
-    mlos_thread.deferred = mlos_thread.overflowed = mlos_thread.inside = 0;
+    mlos_thread.deferred = mlos_thread.overflowed = mlos_thread.inside = mlos_thread.closing = 0;
     check_tid_offset();
     mlos_requests_after_fork();
+    mlos_cache_after_fork();
     mlos_deferred_forget();
     mlos_python_after_fork();
     mlos_link_after_fork();
@@ -214,6 +218,8 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
   mlos_fork_install();
   if (mlos_mode() == MLOS_MODE_COUNTING)
     mlos_set_state(MLOS_STATE_ACTIVE, MLOS_REASON_NONE);
+  mlos_rules_read_environment(envp);
+  mlos_cache_start(envp);
   mlos_modules_refresh(true);
   mlos_agent.start_ms = mlos_coarse_ms();
   mlos_agent.started = true;
@@ -229,3 +235,5 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
   mlos_cooperate_start(mlos_agent.thread_allowed);
   errno = saved_errno;
 }
+
+#pragma clang attribute pop

@@ -3,6 +3,8 @@
 #include "sys.h"
 #include <signal.h>
 
+#include "rare.h"
+
 struct mlos_pthread mlos_pthread;
 
 /* Several threads may be at it at once: they find the same. The last field is written last. */
@@ -40,3 +42,4 @@ bool mlos_threads_join(pthread_t thread) {
   limit.tv_nsec %= 1000000000;
   return mlos_pthread.join(thread, NULL, &limit) == 0;
 }
+#pragma clang attribute pop

@@ -13,8 +13,8 @@ from harness import Failure, check
 MAGIC, VERSION = 0x534F4C4D, 1
 HELLO, WELCOME, REJECT, COMMAND, RESULT = 1, 2, 3, 4, 5
 PING, REFRESH = 1, 2
-TRIM, COLLECT, DROP, MERGE, RECLAIM = 5, 6, 7, 8, 11
-OK, UNSUPPORTED, FAILED = 0, 1, 2
+TRIM, COLLECT, DROP, MERGE, CACHE_LIMIT, EVICT, RECLAIM = range(5, 12)
+OK, UNSUPPORTED, FAILED = range(3)
 ACTIVE, LOADER_ONLY, INERT = 1, 2, 3
 REASONS = {0: "none", 1: "mixed", 6: "self-check", 7: "seccomp", 8: "descriptor", 10: "refused"}
 GLIBC, JEMALLOC, TCMALLOC, MIMALLOC, OTHER = 1, 2, 3, 4, 5
@@ -35,21 +35,26 @@ class Segment:
         "glibc_minor:I state:I reason:I control_thread:I slots_used:I slots_overflowed:Q modules_sequence:Q "
         "modules_epoch:Q modules_count:I strings_used:I modules_dropped:Q events_head:Q dl_adds:Q dl_subs:Q "
         "dlopen_calls:Q dlmopen_calls:Q dlclose_calls:Q forks:Q execs:Q table_updated_ns:Q wakeups:Q reconnects:Q "
-        "base_allocations:Q base_frees:Q base_bytes_allocated:Q base_bytes_freed:Q base_inexact:I name_spaces:I "
-        "overflow:64s capabilities:I cache_limit:I cache_reopens:Q cache_evictions:Q cache_refusals:Q callbacks:I busy_regions:I")
+        "base_allocations:Q base_frees:Q base_bytes_allocated:Q base_bytes_freed:Q base_inexact:I name_spaces:I")
+    # Behind the shared slot.
+    LATER_FIELDS = "capabilities:I cache_limit:I cache_reopens:Q cache_evictions:Q cache_refusals:Q callbacks:I busy_regions:I"
 
     def __init__(self, descriptor):
         self.size = os.fstat(descriptor).st_size
         self.map = mmap.mmap(descriptor, self.size, mmap.MAP_SHARED, mmap.PROT_READ)
-        self.layout, offset = {}, 0
-        for field in self.FIELDS.split():
+        self.layout = {}
+        self.overflow_offset = (self._lay_out(self.FIELDS, 0) + 7) // 8 * 8
+        self._lay_out(self.LATER_FIELDS, self.overflow_offset + 64)
+
+    def _lay_out(self, fields, offset):
+        for field in fields.split():
             name, kind = field.split(":")
             size = struct.calcsize("=" + kind)
-            align = {"32s": 1, "64s": 8}.get(kind, size)
+            align = 1 if kind == "32s" else size
             offset = (offset + align - 1) // align * align
             self.layout[name] = (offset, "=" + kind)
             offset += size
-        self.overflow_offset = self.layout["overflow"][0]
+        return offset
 
     def __getattr__(self, name):
         offset, kind = self.__dict__["layout"][name]
@@ -87,10 +92,11 @@ class Segment:
                 row = struct.unpack_from("=3Ii5Q2I3Q3I", self.map, self.modules_offset + self.module_size * i)
                 (ident, state, flags, space, device, inode, load, start, end, opens, closes, first, last, gone,
                  path_offset, path_length, build_id) = row
+                closed, refusal, detail = struct.unpack_from("=QII", self.map, self.modules_offset + self.module_size * i + 136)
                 rows.append(dict(
                     id=ident, state=state, flags=flags, space=space, device=device, inode=inode, load=load, start=start, end=end,
                     opens=opens, closes=closes, first=first, last=last, gone=gone,
-                    path=self._string(path_offset, path_length), build_id=build_id))
+                    path=self._string(path_offset, path_length), build_id=build_id, closed=closed, refusal=refusal, detail=detail))
             if before % 2 == 0 and before == self.modules_sequence:
                 return rows
 

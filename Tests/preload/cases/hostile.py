@@ -62,7 +62,7 @@ def what_was_unloaded_is_never_said_to_be_kept() -> None:
     program = compile_fixture("closers.c", libraries=["-ldl", "-pthread"])
     libraries = [_plugin(f"libmloscloser{i}.so") for i in range(4)]
     with temporary_directory() as directory, Supervisor(directory + "/s") as supervisor:
-        got = run([program, "3000", *libraries], preload=(AGENT,), MLOS_SOCKET=directory + "/s")
+        got = run([program, "3000", *libraries], preload=(AGENT,), MLOS_SOCKET=directory + "/s", MLOS_MODULE_CACHE="0")
         equal(got, (0, b"done\n", b""), "output")
         segment = supervisor.accept().segment
         equal(segment.events(KEPT), [], "KEPT events")

@@ -135,8 +135,7 @@ def loading_and_unloading_is_reported_as_it_was():
     plain = compile_fixture("plugin.c", "-shared", "-fPIC", output="libmlosplain.so")
     pinned = compile_fixture("plugin.c", "-shared", "-fPIC", "-Wl,-z,nodelete", output="libmlospinned.so")
     unique = compile_fixture("unique.cc", "-shared", "-fPIC", output="libmlosunique.so", compiler="c++")
-    with temporary_directory() as directory, Supervisor(directory + "/s") as supervisor, Talker(directory + "/s") as talker:
-        session = supervisor.accept_pid(talker.pid)
+    with session_with(MLOS_MODULE_CACHE="0") as (session, talker):
         thread_runs(session, talker)
         segment = session.segment
         for path, expected in ((plain, UNLOADED), (pinned, KEPT), (unique, KEPT)):
