@@ -85,6 +85,9 @@ public final class AgentSegment: @unchecked Sendable {
     return abilities
   }
 
+  /// A thread of the agent's runs in the process: it answers at once. Without one an idle program answers nothing.
+  public var hasControlThread: Bool { header().control_thread != 0 }
+
   /// The process as it numbers itself; the agent's word.
   public var ownerPID: UInt32 { header().pid }
 
@@ -220,7 +223,7 @@ public final class AgentSegment: @unchecked Sendable {
     let path = UnsafeRawBufferPointer(start: base + Int(UInt64(layout.stringsOffset) + offset), count: Int(length))
     let buildID = withUnsafeBytes(of: row.build_id) { Array($0.prefix(Int(row.build_id_length))) }
     let identified = row.flags & MLOS_MODULE_NO_IDENTITY.rawValue == 0
-    return AgentModule(
+    var module = AgentModule(
       id: row.id, isLoaded: row.state == MLOS_MODULE_LOADED.rawValue, path: Array(path),
       device: identified ? Self.device(row.device) : nil, inode: identified ? row.inode : nil, buildID: buildID,
       loadAddress: row.load_address, mapStart: row.map_start, mapEnd: row.map_end, dlopenCount: row.dlopen_count,
@@ -228,6 +231,8 @@ public final class AgentSegment: @unchecked Sendable {
       unload: row.unload_ns == 0 ? nil : row.unload_ns, nameSpace: row.name_space,
       wasThereAtStart: row.flags & MLOS_MODULE_AT_START.rawValue != 0,
       isMain: row.flags & MLOS_MODULE_MAIN.rawValue != 0)
+    module.isKept = module.isLoaded && row.flags & MLOS_MODULE_CLOSED.rawValue != 0
+    return module
   }
 
   /// Events from `index` on that are still in the ring.

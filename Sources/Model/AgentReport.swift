@@ -125,6 +125,8 @@ public struct AgentModule: Hashable, Sendable {
   public var nameSpace: Int32
   public var wasThereAtStart: Bool
   public var isMain: Bool
+  /// The program has closed it, and the agent keeps it for its return.
+  public var isKept = false
 
   public init(
     id: UInt32, isLoaded: Bool, path: [UInt8], device: UInt64?, inode: UInt64?, buildID: [UInt8], loadAddress: UInt64,

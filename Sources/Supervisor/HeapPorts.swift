@@ -20,6 +20,7 @@ public protocol HeapProfiling: Sendable {
 
 extension SegmentReading {
   public var abilities: AgentAbilities { .all }
+  public var hasControlThread: Bool { true }
 }
 
 /// What is to be profiled.

@@ -43,6 +43,8 @@ public protocol SegmentReading: Sendable {
   func events(from index: UInt64) -> (events: [AgentEvent], next: UInt64, lost: UInt64)
   /// Commands beyond the first version's that the agent knows.
   var abilities: AgentAbilities { get }
+  /// The agent answers at once; without a thread of its own, when the program allocates.
+  var hasControlThread: Bool { get }
 }
 
 /// A process with the agent in it that has not connected: it was there before the supervisor.

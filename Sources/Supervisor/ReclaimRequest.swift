@@ -74,6 +74,8 @@ struct Climber {
   /// Nil without a connected agent.
   var session: SessionID?
   var abilities: AgentAbilities = []
+  /// Its agent answers at once.
+  var hasThread = false
   var startTicks: UInt64 { report.process.startTicks }
   var pid: Int32 { report.process.pid }
 

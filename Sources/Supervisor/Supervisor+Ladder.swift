@@ -1,8 +1,10 @@
 import Model
 
 extension Supervisor {
-  /// 10 s: an agent without a control thread answers when its program allocates.
+  /// 10 s: a program may be stopped by the system for so long.
   static var reclaimAnswerLimit: Double { 10 }
+  /// 1.5 s: an agent without a control thread looks for commands once a second, if its program allocates; an idle one's never does.
+  static var threadlessAnswerLimit: Double { 1.5 }
   /// 0.2 s: what a server touches for a request it touches within it, and a person does not notice it.
   static var useSampleSeconds: Double { 0.2 }
 
@@ -52,9 +54,13 @@ extension Supervisor {
     report.before = try? inspector.totals(of: climber.pid)
     if rung == .heapPages {
       report.refusal = await pageOutHeap(climber, request)
+    } else if rung == .closedModules, let session = climber.session {
+      await evict(climber, session, into: &report)
     } else if let session = climber.session, let command = command(rung, climber, request) {
       let patience = rung == .collect ? Double(request.collectMilliseconds) / 1e3 : 0
-      take(await ask(session, command, within: Self.reclaimAnswerLimit + patience), into: &report)
+      let limit = climber.hasThread ? Self.reclaimAnswerLimit : Self.threadlessAnswerLimit
+      take(await ask(session, command, within: limit + patience), into: &report)
+      if report.refusal == "not-answered", !climber.hasThread { report.refusal = "no-control-thread" }
     }
     report.after = try? inspector.totals(of: climber.pid)
     report.seconds = Double(now().monotonic - begin.monotonic) / 1e9
@@ -63,12 +69,51 @@ extension Supervisor {
 
   private func command(_ rung: ReclaimRung, _ climber: Climber, _ request: ReclaimRequest) -> AgentCommand? {
     switch rung {
-    case .closedModules: .evictOldest(Int.max)
     case .callbacks: .reclaim(request.wanted ?? Bytes(.max), milliseconds: 2_000)
     case .collect: .collect(milliseconds: request.collectMilliseconds)
     case .trim: .trim
-    case .modulePages, .equalPages, .heapPages: nil
+    case .closedModules, .modulePages, .equalPages, .heapPages: nil
     }
+  }
+
+  /// Closes for good what the program has closed, one by one: each has reasons of its own to stay.
+  private func evict(_ climber: Climber, _ session: SessionID, into report: inout RungReport) async {
+    let modules = processes[climber.pid]?.segment?.report()?.modules ?? []
+    let kept = modules.filter { module in
+      guard module.isKept, let device = module.device, let inode = module.inode else { return false }
+      return climber.files?.contains(LastUse.FileKey(device: device, inode: inode)) ?? true
+    }
+    guard !kept.isEmpty else {
+      report.refusal = "none-closed"
+      return
+    }
+    var unmapped: UInt64 = 0
+    var seconds = 0.0
+    for module in kept.sorted(by: { $0.id < $1.id }) {
+      var one = RungReport(rung: .closedModules)
+      take(
+        await ask(
+          session, .evict(module: module.id), within: climber.hasThread ? Self.reclaimAnswerLimit : Self.threadlessAnswerLimit),
+        into: &one)
+      seconds += one.agentSeconds ?? 0
+      unmapped += one.count ?? 0
+      guard let refusal = one.refusal else { continue }
+      report.remainders.append(ReclaimRemainder(name: printable(module.path), reason: named(refusal, modules)))
+      // One that does not answer will not answer for the next one either.
+      if one.agentSeconds == nil { break }
+    }
+    report.agentSeconds = seconds
+    report.count = unmapped
+    if unmapped == 0 { report.refusal = report.remainders.first?.reason }
+  }
+
+  /// `needed-by:module-7` with the name of that module.
+  private func named(_ refusal: String, _ modules: [AgentModule]) -> String {
+    let mark = "needed-by:module-"
+    guard refusal.hasPrefix(mark), let id = UInt32(refusal.dropFirst(mark.count)),
+      let module = modules.first(where: { $0.id == id })
+    else { return refusal }
+    return "needed-by:\(baseName(module.path))"
   }
 
   private func take(_ answer: AgentAnswer, into report: inout RungReport) {
@@ -158,7 +203,7 @@ extension Supervisor {
 
   private func drop(_ pages: DroppablePages, in climber: Climber, _ report: inout RungReport) async {
     var outside = pages.files.map(\.range)
-    if let session = climber.session, climber.abilities.contains(.reclaim) {
+    if let session = climber.session, climber.abilities.contains(.reclaim), climber.hasThread {
       var seconds = 0.0
       var index = 0
       while index < pages.segments.count {
@@ -192,7 +237,7 @@ extension Supervisor {
         case .notPermitted: "not-permitted"
         case .unreadable: "kernel"
         }
-      if pages.segments.isEmpty || climber.session == nil { report.refusal = report.refusal ?? reason }
+      if pages.segments.isEmpty || climber.session == nil || !climber.hasThread { report.refusal = report.refusal ?? reason }
       report.remainders.append(ReclaimRemainder(reason: reason))
     }
   }

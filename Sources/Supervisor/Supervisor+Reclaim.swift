@@ -53,6 +53,7 @@ extension Supervisor {
     if case .agent(let session, let segment)? = processes[pid]?.link {
       climber.session = session
       climber.abilities = segment.abilities
+      climber.hasThread = segment.hasControlThread
     }
     return climber
   }
@@ -66,20 +67,18 @@ extension Supervisor {
         throw .notWatched(pid: pid, watched: processes.keys.sorted())
       }
     }
-    let preference = unloading.policy.settings.preferences[name] ?? UnitPreference()
-    if preference.allowUnload == false, !request.isForced {
-      throw .denied("'\(name)' is to stay: its user denies unloading it (mlos prefer \(name) --clear takes that back)")
-    }
-    if preference.unitClass == .critical, !request.isForced { throw .denied("'\(name)' is critical: it is never unloaded") }
     var found: [Climber] = []
     var names: Set<String> = []
+    var packages: Set<String> = [name]
     for candidate in processes.keys.sorted() where pids?.contains(candidate) ?? true {
       guard let view = try? view(of: candidate, at: moment) else { continue }
       var files: Set<LastUse.FileKey> = []
       for object in view.inventory.objects {
         let package = view.package(of: object.file)
         names.insert(package.name)
+        if object.isModule { names.insert(baseName(object.file.path)) }
         guard package.name == name || baseName(object.file.path) == name || object.file.displayPath == name else { continue }
+        packages.insert(package.name)
         files.insert(LastUse.FileKey(device: object.file.device, inode: object.file.inode))
       }
       guard !files.isEmpty, processes[candidate] != nil else { continue }
@@ -87,10 +86,22 @@ extension Supervisor {
       if reclaiming.contains(candidate) { climber.report.refusal = "under-way" }
       found.append(climber)
     }
+    if !request.isForced { for package in packages.sorted() { try checkAllowed(package) } }
     guard !found.isEmpty else {
       throw .noSuchUnit(name, nearest: nearestName(to: name, among: names.sorted()))
     }
     return found
+  }
+
+  private func checkAllowed(_ package: String) throws(CommandError) {
+    let preference = unloading.policy.settings.preferences[package] ?? UnitPreference()
+    if preference.allowUnload == false {
+      throw .denied(
+        "'\(package)' is to stay: its user denies unloading it (mlos prefer \(package) none takes that back, --force passes over it)")
+    }
+    if preference.unitClass == .critical {
+      throw .denied("'\(package)' is critical: it is never unloaded (--force passes over it)")
+    }
   }
 
   // MARK: What would come back

@@ -43,24 +43,32 @@ class Reclaim(Case):
             os.fsync(file.fileno())
         return copy
 
+    def with_thread(self, program: Program) -> Program:
+        """Lets it load and allocate until it is old enough for a thread of the agent's."""
+        tasks = Path(f"/proc/{program.pid}/task")
+        while not any((task / "comm").read_text() == "mlos-agent\n" for task in tasks.iterdir()):
+            program.go()
+            self.assertEqual(program.line(), "on")
+        return program
+
     def holder(self, watch: Supervisor, library: Path) -> Program:
-        """Has read the library's constants once; reads them again for each line."""
         program = self.program(
-            watch.socket, f"import ctypes\nlibrary = ctypes.CDLL({str(library)!r})\ndata = open({str(library)!r}, 'rb').read()\n"
-            "checkpoint('loaded')\nwhile True:\n    checkpoint('still there')\n")
+            watch.socket, f"import ctypes\nlibrary = ctypes.CDLL({str(library)!r})\nsay = 'loaded'\nwhile True:\n"
+            "    checkpoint(say)\n    ctypes.CDLL('libm.so.6'); [bytearray(100000) for _ in range(500)]\n    say = 'on'\n")
         self.assertEqual(program.line(), "loaded")
         watch.wait_for(program.pid)
-        return program
+        return self.with_thread(program)
 
     def garbage(self, watch: Supervisor) -> Program:
         program = self.program(
             watch.socket, "import gc\nblocks = [bytearray(1000) for _ in range(60000)]\nkept = blocks[::500]\ndel blocks\n"
             "class Node: pass\ngc.set_threshold(0)\nfor _ in range(20000):\n"
             "    node = Node(); node.itself = node; node.block = bytearray(500)\ndel node\n"
-            "import zlib\ncheckpoint('ready')\nwhile True: checkpoint('on')\n", PYTHONMALLOC="malloc")
+            "import ctypes\ncheckpoint('ready')\nwhile True:\n"
+            "    ctypes.CDLL('libm.so.6'); [bytearray(100000) for _ in range(500)]\n    checkpoint('on')\n", PYTHONMALLOC="malloc")
         self.assertEqual(program.line(), "ready")
         watch.wait_for(program.pid)
-        return program
+        return self.with_thread(program)
 
     def asked(self, watch: Supervisor, *words: str, status: int = 0) -> dict:
         done = run([MLOS, *words, "--json", "--socket", watch.socket], text=True)
@@ -89,7 +97,7 @@ class Reclaim(Case):
         self.assertGreater(resident(program.pid, library.name), 256 * 1024)
 
         def gone() -> dict | None:
-            rows = [r for r in watch.get(f"/api/v1/decisions?pid={program.pid}")["decisions"] if r["name"] == library.name]
+            rows = [r for r in watch.get(f"/api/v1/decisions?pid={program.pid}")["decisions"] if r["name"] == self.folder.name]
             return rows[-1] if rows and rows[-1]["outcomes"] else None
         row = watch.await_quietly("an unload in the journal", gone)
         assert row
@@ -97,8 +105,8 @@ class Reclaim(Case):
         self.assertEqual((row["reason"], outcome["result"]), ("usage-pattern", "freed"), row)
         self.assertGreater(outcome["freed_bytes"], 0.8 * row["predicted_bytes"])
         program.go()
-        self.assertEqual(program.line(), "still there")
-        text = watch.mlos("why", library.name).stdout
+        self.assertEqual(program.line(), "on")
+        text = watch.mlos("why", self.folder.name).stdout
         self.assertIn("decided before", text)
         self.assertIn("went", text)
 
@@ -115,7 +123,7 @@ class Reclaim(Case):
         self.assertEqual(sorted(row["pid"] for row in answer["processes"]), sorted(program.pid for program in programs))
         for program in programs:
             program.go()
-            self.assertEqual(program.line(), "still there")
+            self.assertEqual(program.line(), "on")
 
     def test_a_dry_run_touches_nothing(self) -> None:
         watch = self.supervisor()
@@ -160,8 +168,8 @@ class Reclaim(Case):
         watch = self.supervisor()
         library = self.library()
         self.holder(watch, library)
-        watch.mlos("config", "set", f"unloading.packages.{json.dumps(library.name)}.allow_unload", "false")
-        done = run([MLOS, "unload", library.name, "--socket", watch.socket], text=True)
+        watch.mlos("config", "set", f"unloading.packages.{json.dumps(self.folder.name)}.allow_unload", "false")
+        done = run([MLOS, "unload", self.folder.name, "--socket", watch.socket], text=True)
         self.assertEqual(done.returncode, 4, done.stderr)
         self.assertIn("its user denies unloading it", done.stderr)
 

@@ -104,7 +104,7 @@ enum ReclaimWords {
   /// Of rungs that do not apply to this program.
   static func isBesideThePoint(_ refusal: String?) -> Bool {
     switch refusal {
-    case "no-python", "no-callback", "no-purge-call", "not-of-a-package", "not-asked-for", "dry-run": true
+    case "no-python", "no-callback", "none-closed", "no-purge-call", "not-of-a-package", "not-asked-for", "dry-run": true
     default: false
     }
   }
@@ -117,6 +117,7 @@ enum ReclaimWords {
     case "agent-not-connected": "its agent is not connected"
     case "agent-too-old": "its agent is of an older version: start the program again"
     case "not-answered": "its agent did not answer in time"
+    case "no-control-thread": "its agent has no thread of its own there, and the program does not run"
     case "connection-ended": "the connection to its agent ended"
     case "process-ended": "it has ended"
     case "stopped": "the process is stopped"
