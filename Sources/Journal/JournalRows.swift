@@ -33,11 +33,11 @@ extension DecisionRecord {
   init?(_ row: SQLiteRow) {
     guard let id = row.integer(0), let time = row.real(1), let unit = ReclaimUnit(row, from: 3),
       let verdict = row.text(7).flatMap(Verdict.init(rawValue:)),
-      let unitClass = row.text(20).flatMap(UnitClass.init(rawValue:))
+      let unitClass = row.text(20).flatMap(UnitClass.init(rawValue:)), let reuse = row.real(17), let regret = row.real(18)
     else { return nil }
     let figures = JudgementFigures(
       idleSeconds: row.real(12), timeoutSeconds: row.real(13) ?? .nan, strategy: row.text(14) ?? "", bytes: row.bytes(15),
-      reloadSeconds: row.real(16), reuseProbability: row.real(17) ?? .nan, regret: row.real(18) ?? .nan, score: row.real(19),
+      reloadSeconds: row.real(16), reuseProbability: reuse, regret: regret, score: row.real(19),
       unitClass: unitClass)
     var memory: MemoryPressure?
     if let used = row.bytes(21), let bound = row.bytes(22) {
@@ -63,7 +63,7 @@ extension OutcomeRecord {
       let result = row.text(7).flatMap(Result.init(rawValue:))
     else { return nil }
     self.init(
-      time: time, decision: row.integer(2), unit: unit, result: result, freed: row.bytes(8), seconds: row.real(9) ?? .nan,
+      time: time, decision: row.integer(2), unit: unit, result: result, freed: row.bytes(8), seconds: row.real(9) ?? 0,
       obstacle: row.text(10), stayed: (row.text(11) ?? "").split(separator: "\n").map(String.init), reason: row.text(12) ?? "",
       text: row.text(13) ?? "")
     freedPrivate = row.bytes(14)

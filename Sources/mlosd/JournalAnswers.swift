@@ -119,8 +119,13 @@ extension DecisionRow {
 extension OutcomeRow {
   fileprivate init(_ record: OutcomeRecord) {
     self.init(
-      at: record.time, result: record.result.rawValue, freedBytes: Known(record.freed?.count), seconds: record.seconds,
-      obstacle: Known(record.obstacle), stayed: record.stayed)
+      at: record.time, result: record.result.rawValue, freedBytes: Known(record.freed?.count),
+      freedPrivateBytes: Known(record.freedPrivate?.count), freedProportionalBytes: Known(record.freedProportional?.count),
+      seconds: record.seconds, obstacle: Known(record.obstacle), stayed: record.stayed,
+      rungs: record.rungs.map {
+        RungOutcomeRow(
+          rung: $0.rung, freedBytes: Known($0.freed?.count), seconds: $0.seconds, refusal: Known($0.refusal))
+      })
   }
 }
 

@@ -20,6 +20,7 @@ import Wire
     try check(samples.heap, "heap", known)
     try check(samples.heapProgress, "heap-progress", known)
     try check(samples.plan, "plan", known)
+    try check(samples.reclaim, "reclaim", known)
     try check(samples.recommendations, "recommendations", known)
     try check(samples.rules, "rules", known)
     try check(samples.decisions, "decisions", known)
@@ -32,6 +33,11 @@ import Wire
   }
 
   @Test("a request to adopt") func request() throws { try check(AdoptRequest(pid: 4711), "adopt-request", true) }
+
+  @Test("a request to give memory back") func reclaimRequest() throws {
+    try check(Samples.reclaimRequest, "reclaim-request", true)
+    #expect(try Coding.decoder().decode(ReclaimAsked.self, from: Data("{\"pid\":1}".utf8)) == ReclaimAsked(pid: 1))
+  }
 
   @Test("a request to add rules, or to turn one") func rulesRequest() throws {
     try check(RulesRequest(text: "rules: []", file: "torch.yaml"), "rules-request", true)

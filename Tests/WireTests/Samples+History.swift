@@ -15,8 +15,14 @@ extension Samples {
           requester: requester,
           outcomes: [
             OutcomeRow(
-              at: 1_800_000_013, result: known ? "freed" : "kept", freedBytes: maybe(19 << 20), seconds: 0.125,
-              obstacle: maybe("nodelete"), stayed: known ? ["libz.so.1: nodelete"] : [])
+              at: 1_800_000_013, result: known ? "freed" : "kept", freedBytes: maybe(19 << 20),
+              freedPrivateBytes: maybe(19 << 20), freedProportionalBytes: maybe((19 << 20) - 4096), seconds: 0.125,
+              obstacle: maybe("nodelete"), stayed: known ? ["libz.so.1: nodelete"] : [],
+              rungs: known
+                ? [
+                  RungOutcomeRow(rung: "trim", freedBytes: maybe(0), seconds: 0.25, refusal: maybe("too-soon:900ms")),
+                  RungOutcomeRow(rung: "module-pages", freedBytes: maybe(19 << 20), seconds: 0.125, refusal: Known(nil)),
+                ] : [])
           ])
       ], next: maybe("1800000012.5/7"))
   }

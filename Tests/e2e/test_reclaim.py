@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import time
 import unittest
 from pathlib import Path
 
@@ -61,10 +62,11 @@ class Reclaim(Case):
 
     def garbage(self, watch: Supervisor) -> Program:
         program = self.program(
-            watch.socket, "import gc\nblocks = [bytearray(1000) for _ in range(60000)]\nkept = blocks[::500]\ndel blocks\n"
-            "class Node: pass\ngc.set_threshold(0)\nfor _ in range(20000):\n"
+            watch.socket, "import ctypes, gc\nclass Node: pass\ngc.set_threshold(0)\nfor _ in range(20000):\n"
             "    node = Node(); node.itself = node; node.block = bytearray(500)\ndel node\n"
-            "import ctypes\ncheckpoint('ready')\nwhile True:\n"
+            # Last: what is allocated after it would lie in its holes.
+            "blocks = [bytearray(1000) for _ in range(60000)]\nkept = blocks[::500]\ndel blocks\n"
+            "checkpoint('ready')\nwhile True:\n"
             "    ctypes.CDLL('libm.so.6'); [bytearray(100000) for _ in range(500)]\n    checkpoint('on')\n", PYTHONMALLOC="malloc")
         self.assertEqual(program.line(), "ready")
         watch.wait_for(program.pid)
@@ -168,7 +170,9 @@ class Reclaim(Case):
         watch = self.supervisor()
         library = self.library()
         self.holder(watch, library)
-        watch.mlos("config", "set", f"unloading.packages.{json.dumps(self.folder.name)}.allow_unload", "false")
+        done = run([MLOS, "config", "set", f"unloading.packages.{json.dumps(self.folder.name)}.allow_unload", "false",
+                    "--socket", watch.socket], text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
         done = run([MLOS, "unload", self.folder.name, "--socket", watch.socket], text=True)
         self.assertEqual(done.returncode, 4, done.stderr)
         self.assertIn("its user denies unloading it", done.stderr)
@@ -203,8 +207,8 @@ class Reclaim(Case):
         journal = watch.variables["MLOS_JOURNAL_PATH"]
         with sqlite3.connect(journal) as database:
             database.execute(
-                "INSERT INTO decision (time, cycle, unit_kind, unit_name, verdict, reason, text, strategy, class, requester) "
-                "VALUES (1, 1, 'package', 'half-done', 'unload', 'manual', 'Manual unloading', 'balanced', 'important', 'x')")
+                "INSERT INTO decision (time, cycle, unit_kind, unit_name, verdict, reason, text, strategy, class, requester, reuse, regret) "
+                "VALUES (?, 1, 'package', 'half-done', 'unload', 'manual', 'Manual unloading', 'balanced', 'important', 'x', 0, 1)", [time.time()])
         database.close()
         watch.start()
         row = watch.get("/api/v1/decisions?name=half-done")["decisions"][0]

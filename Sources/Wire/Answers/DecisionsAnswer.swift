@@ -112,18 +112,28 @@ public struct OutcomeRow: Codable, Sendable, Hashable {
   public var result: String
   /// Measured.
   public var freedBytes: Known<UInt64>
+  /// Of the whole process.
+  public var freedPrivateBytes: Known<UInt64>
+  public var freedProportionalBytes: Known<UInt64>
   public var seconds: Double
   /// Why nothing came back.
   public var obstacle: Known<String>
   /// What stayed, and why.
   public var stayed: [String]
+  /// What each rung of the ladder did, in its order.
+  public var rungs: [RungOutcomeRow]
 
   public init(
-    at: Double, result: String, freedBytes: Known<UInt64>, seconds: Double, obstacle: Known<String>, stayed: [String]
+    at: Double, result: String, freedBytes: Known<UInt64>, freedPrivateBytes: Known<UInt64> = Known(nil),
+    freedProportionalBytes: Known<UInt64> = Known(nil), seconds: Double, obstacle: Known<String>, stayed: [String],
+    rungs: [RungOutcomeRow] = []
   ) {
     self.at = at
     self.result = result
     self.freedBytes = freedBytes
+    self.freedPrivateBytes = freedPrivateBytes
+    self.freedProportionalBytes = freedProportionalBytes
+    self.rungs = rungs
     self.seconds = seconds
     self.obstacle = obstacle
     self.stayed = stayed
@@ -164,5 +174,22 @@ public struct ChangeRow: Codable, Sendable, Hashable {
     self.new = new
     self.origin = origin
     self.requester = requester
+  }
+}
+
+/// What one rung of the ladder did.
+public struct RungOutcomeRow: Codable, Sendable, Hashable {
+  public var rung: String
+  /// Resident.
+  public var freedBytes: Known<UInt64>
+  public var seconds: Double
+  /// Why it was not carried out.
+  public var refusal: Known<String>
+
+  public init(rung: String, freedBytes: Known<UInt64>, seconds: Double, refusal: Known<String>) {
+    self.rung = rung
+    self.freedBytes = freedBytes
+    self.seconds = seconds
+    self.refusal = refusal
   }
 }
