@@ -15,6 +15,7 @@ import pairs
 import plot
 import process_cost
 import python_cost
+import reclaim
 import scale
 from figures import MISSED, Figures
 from programs import ROOT
@@ -22,7 +23,7 @@ from setting import Setting
 
 PARTS = {
     "instructions": instructions.bench, "pairs": pairs.bench, "python": python_cost.bench, "process": process_cost.bench,
-    "inference": inference.bench, "idle": idle.bench, "latency": latency.bench, "scale": scale.bench,
+    "inference": inference.bench, "idle": idle.bench, "latency": latency.bench, "scale": scale.bench, "reclaim": reclaim.bench,
 }
 
 
