@@ -6,7 +6,8 @@ extension PlanAnswer {
   init(_ plan: PlanSnapshot) {
     let settings = plan.settings
     self.init(
-      takenAt: plan.takenAt, enabled: settings.isEnabled, acts: settings.isEnabled && !settings.isDryRun, strategy: settings.strategy,
+      takenAt: plan.takenAt, enabled: settings.isEnabled, acts: settings.isEnabled && !settings.isDryRun,
+      strategy: settings.strategy,
       memory: Known(
         plan.memory.map {
           PlanMemory(

@@ -56,7 +56,8 @@ extension Supervisor {
     var dropsCache = false
     if case .memoryPressure = first.reason { dropsCache = true }
     let request = ReclaimRequest(
-      target: .package(first.unit.name, pids: Set(decisions.compactMap(\.unit.process?.pid))), rungs: [.closedModules, .modulePages],
+      target: .package(first.unit.name, pids: Set(decisions.compactMap(\.unit.process?.pid))),
+      rungs: [.closedModules, .modulePages],
       dropsCache: dropsCache, requester: Requester("schedule"), reason: first.reason)
     var reports: [ProcessIdentity: ReclaimReport] = [:]
     var failure = "not-there"

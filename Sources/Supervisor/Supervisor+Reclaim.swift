@@ -97,7 +97,8 @@ extension Supervisor {
     let preference = unloading.policy.settings.preferences[package] ?? UnitPreference()
     if preference.allowUnload == false {
       throw .denied(
-        "'\(package)' is to stay: its user denies unloading it (mlos prefer \(package) none takes that back, --force passes over it)")
+        "'\(package)' is to stay: its user denies unloading it (mlos prefer \(package) none takes that back, --force passes over it)"
+      )
     }
     if preference.unitClass == .critical {
       throw .denied("'\(package)' is critical: it is never unloaded (--force passes over it)")
@@ -138,9 +139,10 @@ extension Supervisor {
   }
 
   func droppable(_ mappings: [Mapping], of climber: Climber, inUse: Set<LastUse.FileKey>) -> DroppablePages {
-    let paths = Set(mappings.compactMap { mapping -> [UInt8]? in
-      if case .file(let file) = mapping.backing { file.path } else { nil }
-    })
+    let paths = Set(
+      mappings.compactMap { mapping -> [UInt8]? in
+        if case .file(let file) = mapping.backing { file.path } else { nil }
+      })
     let owners = files.packages(for: paths, of: climber.pid, program: processes[climber.pid]?.facts.executable)
     return DroppablePages(
       mappings, of: climber,

@@ -26,9 +26,12 @@ import Wire
     #expect(!text.contains("0 B"))
   }
 
-  @Test("a refusal is a sentence", arguments: [
-    ("too-soon:900ms", "asked again too soon; allowed in 900ms"), ("thread-inside:812", "thread 812 is inside it"),
-    ("needed-by:libz.so.1", "libz.so.1 needs it"), ("no-swap", "there is no swap to hold it"), ("something-new", "something-new"),
-  ])
+  @Test(
+    "a refusal is a sentence",
+    arguments: [
+      ("too-soon:900ms", "asked again too soon; allowed in 900ms"), ("thread-inside:812", "thread 812 is inside it"),
+      ("needed-by:libz.so.1", "libz.so.1 needs it"), ("no-swap", "there is no swap to hold it"),
+      ("something-new", "something-new"),
+    ])
   func words(word: String, sentence: String) { #expect(ReclaimWords.reason(word) == sentence) }
 }

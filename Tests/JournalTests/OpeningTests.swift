@@ -290,7 +290,8 @@ import Testing
     }
     #expect(try database.number("PRAGMA user_version") == Int64(JournalSchema.migrations.count) + 1)
     #expect(try database.number("SELECT count(*) FROM sqlite_schema WHERE name IN ('added', 'half')") == 1)
-    #expect(try JournalSchema.migrate(database, by: JournalSchema.migrations + [good, "CREATE TABLE half (id)"])
+    #expect(
+      try JournalSchema.migrate(database, by: JournalSchema.migrations + [good, "CREATE TABLE half (id)"])
         == JournalSchema.migrations.count + 1)
     #expect(try database.number("PRAGMA user_version") == Int64(JournalSchema.migrations.count) + 2)
   }

@@ -211,7 +211,11 @@ import Testing
   @Test func twoAtATimeInOneProcessAreRefused() async throws {
     let agent = await add(10, session: 1)
     let (asked, told) = AsyncStream.makeStream(of: Void.self)
-    agent.state.withLock { $0.answer = { _ in told.yield(); return nil } }
+    agent.state.withLock {
+      $0.answer = { _ in
+        told.yield(); return nil
+      }
+    }
     let first = Task { try await stage.supervisor.reclaim(request(.process(10), [.trim])) }
     for await _ in asked { break }
     await #expect(throws: CommandError.self) { try await stage.supervisor.reclaim(request(.process(10), [.trim])) }

@@ -22,7 +22,9 @@ enum PackageSetting {
     }
   }
 
-  private static func taken(_ client: ControlClient, _ key: String) async throws(ClientError) -> ControlClient.Answer<ConfigAnswer> {
+  private static func taken(_ client: ControlClient, _ key: String) async throws(ClientError)
+    -> ControlClient.Answer<ConfigAnswer>
+  {
     do throws(ClientError) {
       return try await client.unsetConfiguration(key)
     } catch .answered(404, _) {
@@ -58,7 +60,8 @@ struct StrategyCommand: AsyncParsableCommand {
     let whose = package ?? "packages without one of their own"
     try await PackageSetting.set(
       key, to: strategy == "none" ? nil : strategy, connection, output,
-      saying: strategy == "none" ? "the strategy of \(whose) is the configured one again" : "the strategy of \(whose) is \(strategy)")
+      saying: strategy == "none"
+        ? "the strategy of \(whose) is the configured one again" : "the strategy of \(whose) is \(strategy)")
   }
 }
 

@@ -98,7 +98,8 @@ struct CollectCommand: AsyncParsableCommand {
   @Argument(help: "The process; without one, with --all, every watched process.", completion: ProcessArgument.completion)
   var pid: ProcessArgument?
   @Flag(help: "Every watched process.") var all = false
-  @Option(help: ArgumentHelp("How long the collector may take to begin, in milliseconds.", valueName: "ms")) var wait: UInt64 = 1_000
+  @Option(help: ArgumentHelp("How long the collector may take to begin, in milliseconds.", valueName: "ms")) var wait: UInt64 =
+    1_000
   @OptionGroup var options: ReclaimOptions
 
   func validate() throws {

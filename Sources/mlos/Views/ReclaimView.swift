@@ -45,7 +45,8 @@ struct ReclaimView {
       ],
       rows: rungs.map { rung in
         [
-          Table.Cell("  " + ReclaimWords.rung(rung.rung)), Table.Cell(rung.refusal.value == nil ? Phrases.bytes(rung.freedBytes) : "-"),
+          Table.Cell("  " + ReclaimWords.rung(rung.rung)),
+          Table.Cell(rung.refusal.value == nil ? Phrases.bytes(rung.freedBytes) : "-"),
           Table.Cell(Phrases.bytes(Known(rung.after.value?.residentBytes))),
           Table.Cell(Phrases.bytes(Known(rung.after.value?.proportionalBytes))),
           Table.Cell(Phrases.bytes(Known(rung.after.value?.privateBytes))),
@@ -82,7 +83,8 @@ struct ReclaimView {
     guard let before = answer.usedBeforeBytes.value, let after = answer.usedAfterBytes.value else {
       return freed ?? "what came back over all could not be measured"
     }
-    return (freed ?? "not everything could be measured") + "; in use \(Phrases.bytes(before)) before, \(Phrases.bytes(after)) after"
+    return (freed ?? "not everything could be measured")
+      + "; in use \(Phrases.bytes(before)) before, \(Phrases.bytes(after)) after"
   }
 }
 
