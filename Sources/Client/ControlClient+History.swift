@@ -49,6 +49,12 @@ extension ControlClient {
     return rows
   }
 
+  /// What the journal says about itself, newest first; the last ones.
+  public func notices(in span: Span = Span(), limit: Int) async throws(ClientError) -> [NoticeRow] {
+    let answer: Answer<NoticesAnswer> = try await get(["notices"], query: [("limit", "\(min(limit, Self.piece))")] + span.query)
+    return answer.body.notices
+  }
+
   /// The names of everything that has been measured.
   public func metrics() async throws(ClientError) -> Answer<MetricsAnswer> { try await get(["history"]) }
 

@@ -75,6 +75,7 @@ public protocol HistoryAnswering: Sendable {
   func status() -> JournalStatus
   func decisions(_ query: HistoryQuery) async throws(HistoryError) -> DecisionsAnswer
   func changes(_ query: HistoryQuery) async throws(HistoryError) -> ChangesAnswer
+  func notices(_ query: HistoryQuery) async throws(HistoryError) -> NoticesAnswer
   func metrics() async throws(HistoryError) -> MetricsAnswer
   func history(_ query: MetricQuery) async throws(HistoryError) -> HistoryAnswer
   func totals() async throws(HistoryError) -> TotalsAnswer
@@ -125,6 +126,9 @@ extension ControlAPI {
       },
       .get("api/v1/changes", query: ["name", "from", "to", "limit", "cursor"]) { request, _ in
         try JSON.response(try await journal().changes(try rows(request)))
+      },
+      .get("api/v1/notices", query: ["from", "to", "limit", "cursor"]) { request, _ in
+        try JSON.response(try await journal().notices(try rows(request)))
       },
       .get("api/v1/history", query: ["metric", "from", "to", "step", "aggregation"]) { request, _ in
         try await course(request)

@@ -69,7 +69,7 @@ struct Explaining {
       let share = plan.memory.map { Self.percent($0.share) } ?? "?"
       self.init(
         reason.recordWord,
-        "memory is \(level.rawValue): \(share) of \(plan.memory.map { "\($0.limit)" } ?? "?") in use, \(plan.wanted) are to come back; "
+        "memory is short (level \(level.rawValue)): \(share) of \(plan.memory.map { "\($0.limit)" } ?? "?") in use, \(plan.wanted) are to come back; "
           + "it brings most for its expected reload",
         otherwise: "less memory in use (below \(Self.percent(plan.settings.memoryPressureTarget))), or \(deny)")
     case .usagePattern(let strategy):
@@ -95,6 +95,9 @@ struct Explaining {
     switch reason {
     case .disabled: self.init(reason.recordWord, "unloading is switched off", otherwise: "unloading.enabled: true")
     case .notLoaded: self.init(reason.recordWord, "it is not in memory")
+    case .userPreference where plan.configured.preferences[judgement.unit.name]?.allowUnload != false:
+      self.init(
+        reason.recordWord, "a rule denies it", otherwise: "that rule is disabled or removed (mlos rules says which it is)")
     case .userPreference:
       self.init(
         reason.recordWord, "its user denies it", otherwise: Self.setting("allow_unload", "true", of: judgement.unit))

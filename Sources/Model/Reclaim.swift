@@ -126,8 +126,15 @@ public struct ReclaimReport: Hashable, Sendable {
   /// Why nothing came back, the first reason that was given; nil when memory came back.
   public var obstacle: String? {
     if let freed = freedOfUnit, freed > .zero { return nil }
-    return refusal ?? rungs.lazy.compactMap(\.refusal).first ?? remainders.first?.reason ?? "nothing-resident"
+    let refusals = rungs.compactMap(\.refusal)
+    return refusal ?? refusals.first { !Self.inapplicable.contains($0) } ?? remainders.first?.reason ?? refusals.first
+      ?? "nothing-resident"
   }
+
+  /// Rungs that there is nothing for in this program: no reason for what the others did not bring.
+  public static let inapplicable: Set<String> = [
+    "no-python", "no-callback", "none-closed", "no-purge-call", "not-of-a-package", "not-asked-for", "dry-run",
+  ]
 }
 
 /// Words for `enum mlos_refusal` of the agent's contract.

@@ -76,6 +76,27 @@ struct Selection {
     pick(from: units.indices.filter { judged[$0].idleReason != nil }) { judged[$0].idleReason ?? .usagePattern("balanced") }
   }
 
+  /// What has the higher priority first, as far as what needs each other allows: a unit keeps its place behind those that need it.
+  func decisionsByPriority() -> [Decision] {
+    var rest = decisions
+    var result: [Decision] = []
+    while !rest.isEmpty {
+      let able = rest.indices.filter { place in
+        !rest[..<place].contains { earlier in needs(earlier.unit, rest[place].unit) }
+      }
+      guard let next = able.max(by: { (rest[$0].reason.priority, -$0) < (rest[$1].reason.priority, -$1) }) else { break }
+      result.append(rest.remove(at: next))
+    }
+    return result
+  }
+
+  /// Whether the first needs the second.
+  private func needs(_ one: ReclaimUnit, _ other: ReclaimUnit) -> Bool {
+    guard let user = units.firstIndex(where: { $0.unit == one }), let used = units.firstIndex(where: { $0.unit == other })
+    else { return false }
+    return order.dependents[used].contains(user)
+  }
+
   // MARK: - Picking
 
   /// The class that goes first, then bytes back for a second of expected reloading, then the name.

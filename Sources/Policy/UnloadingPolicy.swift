@@ -76,8 +76,11 @@ public struct UnloadingPolicy: Sendable {
       let underWay = known.values.reduce(Bytes.zero) { $0 + ($1.asked == nil ? .zero : $1.predicted) }
       if wanted > .zero { selection.take(forPressure: level, wanted: wanted - underWay) } else { selection.takeIdle() }
     }
+    // Pressure and people before idleness and rules (the seed's 1.0 and 0.8); within each as it was chosen, for nothing may go
+    // before what needs it.
+    let decisions = selection.decisionsByPriority()
     let review = Review(
-      decisions: selection.decisions, judgements: selection.judgements(), wanted: wanted, level: level,
+      decisions: decisions, judgements: selection.judgements(), wanted: wanted, level: level,
       isPressed: gate.isOpen || wanted > .zero)
     for decision in review.decisions {
       known[decision.unit]?.asked = now
@@ -138,7 +141,8 @@ public struct UnloadingPolicy: Sendable {
 
   /// It went and is in memory: needed again, wholly or by and by.
   private mutating func comeBack(_ entry: inout Remembered, _ unit: UnitObservation, gone: Instant, at now: Instant) {
-    let isRegretted = now.seconds(since: gone) <= settings.regretWindowSeconds
+    // Without an account of what giving back costs nothing is held against it.
+    let isRegretted = settings.performanceImpactTracking && now.seconds(since: gone) <= settings.regretWindowSeconds
     if let refaulted = unit.refaulted {
       // Pages that come back one by one: what of it came since the last look.
       let more = refaulted - entry.refaulted

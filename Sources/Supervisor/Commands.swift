@@ -196,6 +196,8 @@ public struct EventRecord: Hashable, Sendable {
 public struct PlanSnapshot: Sendable {
   public var takenAt: Double
   public var settings: UnloadingSettings
+  /// Without what rules have set.
+  public var configured: UnloadingSettings
   /// Nil when it could not be read.
   public var memory: MemoryPressure?
   /// To be given back for want of memory; zero when nothing is.

@@ -25,12 +25,25 @@ public struct ReclaimRequest: Sendable {
   public var collectMilliseconds: UInt64
   public var requester: Requester
   public var reason: UnloadReason
+  /// By the policy, which has it in the journal already.
+  var isDecided: Bool
 
   public init(
     target: Target, rungs: Set<ReclaimRung>, wanted: Bytes? = nil, isForced: Bool = false, isDryRun: Bool = false,
     dropsCache: Bool = true, collectMilliseconds: UInt64 = ReclaimRequest.standardCollectMilliseconds, requester: Requester,
     reason: UnloadReason = .manual
   ) {
+    self.init(
+      target: target, rungs: rungs, wanted: wanted, isForced: isForced, isDryRun: isDryRun, dropsCache: dropsCache,
+      collectMilliseconds: collectMilliseconds, requester: requester, reason: reason, isDecided: false)
+  }
+
+  init(
+    target: Target, rungs: Set<ReclaimRung>, wanted: Bytes? = nil, isForced: Bool = false, isDryRun: Bool = false,
+    dropsCache: Bool = true, collectMilliseconds: UInt64 = ReclaimRequest.standardCollectMilliseconds, requester: Requester,
+    reason: UnloadReason, isDecided: Bool
+  ) {
+    self.isDecided = isDecided
     self.target = target
     self.rungs = rungs
     self.wanted = wanted

@@ -58,7 +58,7 @@ extension Supervisor {
     let request = ReclaimRequest(
       target: .package(first.unit.name, pids: Set(decisions.compactMap(\.unit.process?.pid))),
       rungs: [.closedModules, .modulePages],
-      dropsCache: dropsCache, requester: Requester("schedule"), reason: first.reason)
+      dropsCache: dropsCache, requester: Requester("schedule"), reason: first.reason, isDecided: true)
     var reports: [ProcessIdentity: ReclaimReport] = [:]
     var failure = "not-there"
     do throws(CommandError) {
@@ -98,12 +98,25 @@ extension Supervisor {
       ])
   }
 
+  /// Collectors and allocators of every watched process give back what they hold for nothing.
+  func collect(for rule: String) {
+    guard !unloading.policy.settings.isDryRun else {
+      logger.notice("rule would have all collect", metadata: ["rule": "\(rule)"])
+      return
+    }
+    logger.notice("rule has all collect", metadata: ["rule": "\(rule)"])
+    let request = ReclaimRequest(
+      target: .everything, rungs: [.callbacks, .collect, .trim], requester: Requester("rule \(rule)"), reason: .rule(rule))
+    Task { _ = try? await reclaim(request) }
+  }
+
   // MARK: What a person asks for, in the journal like all else
 
   /// - Returns: A number a process; nil where nothing is recorded.
   func begin(_ climbers: [Climber], _ request: ReclaimRequest, _ memory: MemoryPressure?, at moment: Moment) -> [UInt64?] {
     climbers.map { climber in
-      guard let recorder, !request.isDryRun, case .manual = request.reason, climber.report.refusal == nil else { return nil }
+      // What the policy decided is recorded where it is carried out.
+      guard let recorder, !request.isDryRun, !request.isDecided, climber.report.refusal == nil else { return nil }
       let figures = JudgementFigures(
         idleSeconds: nil, timeoutSeconds: .infinity, strategy: unloading.policy.settings.strategy, bytes: nil, reloadSeconds: nil,
         reuseProbability: 0, regret: 1, score: nil, unitClass: .important)

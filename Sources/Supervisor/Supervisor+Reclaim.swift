@@ -6,6 +6,7 @@ extension Supervisor {
   /// Gives memory back, one rung after the other over all processes that are meant, and measures what came of it.
   public func reclaim(_ request: ReclaimRequest) async throws(CommandError) -> ReclaimSnapshot {
     let start = now()
+    if case .process(let pid) = request.target { await untilFree(pid) }
     var climbers = try climbers(for: request, at: start)
     let memory = meter?.pressure()
     let free = climbers.filter { $0.report.refusal == nil }.map(\.pid)
@@ -23,6 +24,14 @@ extension Supervisor {
       memoryBefore: memory, memoryAfter: meter?.pressure(), reports: climbers.map(\.report).sorted { $0.process < $1.process })
     for (climber, number) in zip(climbers, numbers) { finish(climber.report, number, request, at: end) }
     return snapshot
+  }
+
+  /// 5 s: most of what is given back by itself is over in less.
+  private static var longestWait: UInt64 { 5_000_000_000 }
+
+  private func untilFree(_ pid: Int32) async {
+    let start = now().monotonic
+    while reclaiming.contains(pid), now().monotonic &- start < Self.longestWait { await pause(0.05) }
   }
 
   // MARK: Who is meant

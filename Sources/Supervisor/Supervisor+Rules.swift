@@ -115,7 +115,7 @@ extension Supervisor {
         settings = profile?.applied(to: configured) ?? configured
         settings.preferences = preferences
       }
-    case .collect: logger.notice("rule asks for a collection: this version only says so", metadata: ["rule": "\(rule)"])
+    case .collect: collect(for: rule)
     case .log(let message): logger.notice("rule", metadata: ["rule": "\(rule)", "message": "\(message)"])
     }
   }

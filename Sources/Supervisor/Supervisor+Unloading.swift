@@ -107,7 +107,7 @@ extension Supervisor {
   /// Units, and what of each has come back since it went.
   func refaulted(_ view: ProcessView) -> [UnitObservation] {
     var units = view.units()
-    guard !unloading.left.isEmpty else { return units }
+    guard unloading.policy.settings.performanceImpactTracking, !unloading.left.isEmpty else { return units }
     var resident: [String: Bytes] = [:]
     for object in view.inventory.objects {
       resident[view.package(of: object.file).name, default: .zero] += object.usage.fileBacked
@@ -172,7 +172,8 @@ extension Supervisor {
         lastUsedAt: (used[judgement.unit] ?? nil).map { moment.wallTime(ofMonotonic: $0.nanoseconds) })
     }
     return PlanSnapshot(
-      takenAt: moment.wall, settings: policy.settings, memory: memory, wanted: review.wanted, isPressed: review.isPressed,
+      takenAt: moment.wall, settings: policy.settings, configured: unloading.configured, memory: memory, wanted: review.wanted,
+      isPressed: review.isPressed,
       rows: rows.sorted { ($0.order ?? .max, $0.judgement.unit) < ($1.order ?? .max, $1.judgement.unit) },
       names: Set(units.map(\.unit.name)).sorted())
   }

@@ -23,7 +23,7 @@ func start() {
   }
   let command: any ParsableCommand
   do {
-    command = try CommandLineInterface.parseAsRoot()
+    command = try CommandLineInterface.parseAsRoot(withNegativeValue(Array(CommandLine.arguments.dropFirst())))
     guard let asynchronous = command as? any AsyncParsableCommand else {
       var command = command
       return try command.run()
@@ -32,6 +32,17 @@ func start() {
   } catch {
     end(with: error)
   }
+}
+
+/// `mlos config set KEY -5`: a value, not an option; it is refused by its range, not by `-5` or by the help that `-h` asks for.
+func withNegativeValue(_ arguments: [String]) -> [String] {
+  guard arguments.starts(with: ["config", "set"]), !arguments.contains("--"),
+    let index = arguments.firstIndex(where: { argument in
+      let rest = argument.dropFirst()
+      return argument.hasPrefix("-") && (rest.first?.isNumber == true || rest.hasPrefix(".")) && rest.first?.isASCII == true
+    }), !["--socket", "--config"].contains(arguments[index - 1])
+  else { return arguments }
+  return arguments[..<index] + arguments[(index + 1)...] + ["--", arguments[index]]
 }
 
 func wait(for command: sending any AsyncParsableCommand) -> Never {

@@ -56,7 +56,7 @@ struct Daemon: AsyncParsableCommand {
       keepsChanges: !ephemeral && !isOutOfReach)
     do {
       let changes = try sources.changesFile?.read() ?? RuntimeChanges()
-      let (stored, settings) = try StoredRules.load(sources, changes)
+      let (stored, settings) = try Self.load(sources, changes)
       if checkConfig {
         if let problem = stored.problem { Self.complain(StoredRules.words(problem)) }
         Self.print(settings.rows().map { "\($0.key) = \($0.value)  # \($0.origin)" }.joined(separator: "\n"))
@@ -69,6 +69,24 @@ struct Daemon: AsyncParsableCommand {
       Self.fail(error.description)
     } catch let error as StartError {
       Self.fail(error.description)
+    }
+  }
+
+  /// With what was changed at run time or, where that does not go with the files any more, without: the machine is better off
+  /// with a supervisor that says so than with none. What was changed stays in its file, to be unset.
+  private static func load(
+    _ sources: ConfigurationSources, _ changes: RuntimeChanges
+  ) throws(ConfigErrors) -> (stored: StoredRules, settings: Settings) {
+    do throws(ConfigErrors) {
+      return try StoredRules.load(sources, changes)
+    } catch {
+      guard changes != RuntimeChanges(), let without = try? StoredRules.load(sources, RuntimeChanges()) else { throw error }
+      complain(
+        "settings that were changed at run time are not in force, for they do not go with the configuration any more: "
+          + error.errors.map { "\($0)" }.joined(separator: "; ")
+          + ". Change the configuration, or take a change back: mlos config unset KEY "
+          + "(they are kept in \(sources.changesFile?.path ?? "memory"))")
+      return without
     }
   }
 

@@ -35,6 +35,17 @@ extension JournalKeeper: HistoryAnswering {
     }
   }
 
+  func notices(_ query: HistoryQuery) async throws(HistoryError) -> NoticesAnswer {
+    let asked = try JournalQuery(query)
+    return try await answering { journal in
+      let page = try journal.notices(asked)
+      return NoticesAnswer(
+        notices: page.rows.map {
+          NoticeRow(id: $0.id, at: $0.time, kind: $0.kind.rawValue, text: $0.text, lostRows: Known($0.rows))
+        }, next: Known(page.next?.description))
+    }
+  }
+
   func metrics() async throws(HistoryError) -> MetricsAnswer {
     try await answering { MetricsAnswer(metrics: try $0.metricNames()) }
   }

@@ -41,6 +41,8 @@ final class JournalKeeper: HistoryRecording, Sendable {
   let path: String
   private let logger: Logger
   private let waiting: Mutex<Waiting>
+  /// At the start the state is there before anything was told.
+  private let hasToldOfMove = Atomic(false)
   private let queue = DispatchQueue(label: "mlos.journal")
   private let owned: Owned
 
@@ -125,6 +127,11 @@ final class JournalKeeper: HistoryRecording, Sendable {
 
   /// Keeps the state for who asks, and logs what is new.
   private func tell(_ health: JournalHealth) {
+    if let moved = health.movedAside,
+      waiting.withLock({ $0.health.movedAside }) != moved || !hasToldOfMove.exchange(true, ordering: .relaxed)
+    {
+      logger.warning("the journal was damaged and is set aside; a new one begins", metadata: ["kept": "\(moved)"])
+    }
     let isNew = waiting.withLock { waiting in
       waiting.health = health
       // The words change with every attempt; the code is what happened.

@@ -188,6 +188,18 @@ import Testing
 }
 
 @Suite struct DependencyTests {
+  @Test func whatIsUrgentGoesFirstAsFarAsOthersNeedAllows() {
+    let scene = Scene()
+    scene.add("a", idle: 10)
+    scene.add("b", mebibytes: 900, idle: 10)
+    // It needs what is more urgent: that waits for it.
+    scene.add("c", idle: 10, needs: ["d"])
+    scene.add("d", idle: 10)
+    let unit = { (name: String) in ReclaimUnit(.package, name) }
+    #expect(
+      scene.go([unit("a"): .manual, unit("b"): .rule("r"), unit("c"): .rule("r"), unit("d"): .manual]) == ["a", "b", "c", "d"])
+  }
+
   @Test func dependentsGoBeforeWhatTheyNeed() {
     let scene = Scene()
     scene.add("base", mebibytes: 900, idle: 5000)
@@ -276,6 +288,18 @@ import Testing
     scene.unload("a")
     _ = scene.review()
     scene.now += 601
+    scene.load("a")
+    #expect(scene.review().judgements[0].figures.regret == 1)
+  }
+
+  @Test func withoutAnAccountNothingIsHeldAgainstAUnit() {
+    let scene = Scene()
+    scene.policy.settings.performanceImpactTracking = false
+    scene.add("a", idle: 5000)
+    #expect(scene.go() == ["a"])
+    scene.unload("a")
+    _ = scene.review()
+    scene.now += 10
     scene.load("a")
     #expect(scene.review().judgements[0].figures.regret == 1)
   }

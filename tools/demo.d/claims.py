@@ -9,6 +9,7 @@ from typing import Any
 
 LEAST_NAMED = 0.95  # of a process's file-backed resident bytes
 MOST_APART = 0.01  # between a sum over packages and smaps
+MOST_APART_FREED = 4 << 20
 MOST_APART_PREDICTED = 0.05  # between what a plan says comes back and smaps, some moments later
 NAMED_KINDS = ("python", "system", "program")  # `file` and `runtime` name no package a user could know
 
@@ -112,6 +113,23 @@ def check_plan(plan: dict[str, Any], why: dict[str, Any], chosen: dict[str, Any]
         Claim(f"mlos why says of {chosen['name']} what mlos plan says: {chosen['verdict']}",
               [unit["verdict"] for unit in told] == [chosen["verdict"]]),
     ]
+
+
+def check_given_back(
+    name: str, before: int, after: int, answer: dict[str, Any] | None, first_ms: float, restart_s: float, same: bool
+) -> list[Claim]:
+    """The claims about one server that was given back; `answer` is what mlos unload said of it, None where it was only shown."""
+    share = 1 - after / before
+    found = [
+        Claim(f"{name}: {share:.0%} of its resident memory came back (at least 10 %)", share >= 0.1),
+        Claim(f"{name}: its first answer after it took {first_ms:.0f} ms, a restart {restart_s * 1e3:.0f} ms", first_ms < restart_s * 1e3),
+        Claim(f"{name}: answers what it did before", same),
+    ]
+    if answer:
+        told, seen = answer["processes"][0]["freed_bytes"] or 0, before - after
+        # It is idle, but its interpreter runs now and then.
+        found.append(Claim(f"{name}: mlos says {mib(told)}, the kernel {mib(seen)}", abs(told - seen) <= MOST_APART_FREED))
+    return found
 
 
 def mib(count: int | None) -> str:

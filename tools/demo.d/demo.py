@@ -140,6 +140,35 @@ def show_plan(command_line: CommandLine) -> None:
     check_all(claims.check_plan(plan, command_line.json("why", name), chosen, claims.private_clean(pid, paths)))
 
 
+def give_back(command_line: CommandLine, running: list[Server], hashes: dict[str, str]) -> None:
+    """What the supervisor takes by itself, then all that may go of each server; and that each goes on as before."""
+    command_line.run("config", "set", "unloading.dry_run", "false")
+
+    def taken() -> bool:
+        rows = json.loads(command_line.run("history", "--json", "--limit", "200"))["decisions"]
+        return any(outcome["result"] == "freed" for row in rows for outcome in row["outcomes"])
+    waiting.await_change(command_line.directory, "something that was given back", taken, PLAN_SECONDS)
+    command_line.show("By itself, what was idle for 5 s (else 15 min):", "history", "--limit", "6")
+    pids = [server.pid for server in running]
+    before = {pid: Smaps.read(pid).resident for pid in pids}
+    command_line.show("Now, all that may go of one server:", "unload", str(pids[0]), "--force")
+    answers = {pid: command_line.json("unload", str(pid), "--force") for pid in pids[1:]}
+    after = {pid: Smaps.read(pid).resident for pid in pids}
+    found = []
+    say(f"\n  {'resident':12} {'before':>12} {'after':>12} {'when asked again':>18} {'first answer':>14} {'median':>10} {'restart':>9}")
+    for server in running:
+        again = Server(server.program, server.process, server.pid, server.port, server.start_seconds)
+        session.ask_everything(again)
+        times = sorted(again.milliseconds)
+        say(f"  {server.program.name:12} {mib(before[server.pid]):>12} {mib(after[server.pid]):>12} "
+            f"{mib(Smaps.read(server.pid).resident):>18} {again.milliseconds[0]:>11.1f} ms {times[len(times) // 2]:>7.1f} ms "
+            f"{server.start_seconds:>7.1f} s")
+        found += claims.check_given_back(
+            server.program.name, before[server.pid], after[server.pid], answers.get(server.pid), again.milliseconds[0],
+            server.start_seconds, again.body_hash.hexdigest() == hashes[server.program.name])
+    check_all(found)
+
+
 def check_all(found: list[claims.Claim]) -> None:
     for claim in found:
         say(f"  {'ok  ' if claim.holds else 'FAIL'} {claim.words}")
@@ -182,6 +211,8 @@ def watch(options: argparse.Namespace, wanted: list[session.Program]) -> dict[st
                 check_claims(command_line, running)
             with step("What MLOS would give back, and why"):
                 show_plan(command_line)
+            with step("They give it back, and go on"):
+                give_back(command_line, running, hashes)
     return hashes
 
 

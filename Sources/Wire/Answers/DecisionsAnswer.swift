@@ -193,3 +193,34 @@ public struct RungOutcomeRow: Codable, Sendable, Hashable {
     self.refusal = refusal
   }
 }
+
+/// `GET /api/v1/notices[?from=TIME&to=TIME&limit=N&cursor=CURSOR]`: what the journal says about itself, newest first.
+public struct NoticesAnswer: Codable, Sendable, Hashable {
+  public static let schema = "mlos.notices/1"
+  public var schema = NoticesAnswer.schema
+  public var notices: [NoticeRow]
+  public var next: Known<String>
+
+  public init(notices: [NoticeRow], next: Known<String>) {
+    self.notices = notices
+    self.next = next
+  }
+}
+
+public struct NoticeRow: Codable, Sendable, Hashable {
+  public var id: Int64
+  public var at: Double
+  /// `lost`: rows that found no room; `replaced`: a damaged journal was set aside; `vanished`: the file was taken away.
+  public var kind: String
+  public var text: String
+  /// How many were lost.
+  public var lostRows: Known<UInt64>
+
+  public init(id: Int64, at: Double, kind: String, text: String, lostRows: Known<UInt64>) {
+    self.id = id
+    self.at = at
+    self.kind = kind
+    self.text = text
+    self.lostRows = lostRows
+  }
+}

@@ -2,6 +2,7 @@ import ArgumentParser
 import Client
 import Config
 import Glibc
+import Model
 import Wire
 
 /// A time, as how long ago it is.
@@ -73,16 +74,25 @@ struct HistoryCommand: AsyncParsableCommand {
     let client = try connection.client()
     let span = when.span
     if let metric {
-      try await output.show({ () async throws(ClientError) in
-        try await client.history(of: metric, in: span, step: step?.seconds, aggregation: aggregation)
-      }) { MetricView(answer: $0).lines(output.terminal) }
+      do {
+        try await output.show({ () async throws(ClientError) in
+          try await client.history(of: metric, in: span, step: step?.seconds, aggregation: aggregation)
+        }) { MetricView(answer: $0).lines(output.terminal) }
+      } catch let failure as Failure where failure.status == .notFound {
+        let names = (try? await client.metrics())?.body.metrics ?? []
+        throw Failure(
+          status: failure.status, message: failure.message,
+          advice: names.isEmpty ? nil : "measured are: \(names.joined(separator: ", "))")
+      }
       return
     }
     Output.prepare()
     do throws(ClientError) {
       let decisions = try await client.decisions(of: name, in: span, limit: limit)
-      let changes = name == nil ? try await client.changes(in: span, limit: limit) : []
-      let view = HistoryView(decisions: decisions, changes: changes, limit: limit)
+      let all = try await client.changes(in: span, limit: limit)
+      let changes = name.map { name in all.filter { $0.key.hasPrefix("unloading.packages.\(UnitName.written(name)).") } } ?? all
+      let notices = name == nil ? try await client.notices(in: span, limit: limit) : []
+      let view = HistoryView(decisions: decisions, changes: changes, notices: notices, limit: limit)
       if output.json {
         let compact: [UInt8]
         do { compact = Array(try Coding.encoder().encode(view.listing)) } catch { throw .protocolError("\(error)") }

@@ -40,6 +40,7 @@ struct WhyCommand: AsyncParsableCommand {
     let client = try connection.client()
     guard !name.isEmpty else { throw Failure(status: .usage, message: "the name is empty") }
     Output.prepare()
+    var isElsewhere = false
     do throws(ClientError) {
       let terminal = output.terminal
       let plan: PlanAnswer
@@ -62,9 +63,12 @@ struct WhyCommand: AsyncParsableCommand {
       guard !output.json else { return try show(WhyListing(plan, decisions: decided, pid: pid?.pid)) }
       Output.print(
         WhyView(answer: plan, pid: pid?.pid, showsAll: all).lines(terminal) + WhyView.lines(decided ?? [], terminal))
+      // As for a name that is not there.
+      if let pid, !plan.units.contains(where: { $0.pid.value == pid.pid }) { isElsewhere = true }
     } catch {
       throw Failure(error)
     }
+    if isElsewhere { throw ExitCode(ExitStatus.notFound.rawValue) }
   }
 
   private func show(_ listing: WhyListing) throws(ClientError) {

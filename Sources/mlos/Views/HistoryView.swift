@@ -6,6 +6,7 @@ struct HistoryListing: Codable, Equatable {
   var schema = "mlos.history-listing/1"
   var decisions: [DecisionRow]
   var changes: [ChangeRow]
+  var notices: [NoticeRow]
 }
 
 /// `mlos history`.
@@ -13,33 +14,38 @@ struct HistoryView {
   /// Newest first.
   var decisions: [DecisionRow]
   var changes: [ChangeRow]
-  /// Of decisions and changes together.
+  /// What the journal says about itself.
+  var notices: [NoticeRow] = []
+  /// Of all together.
   var limit: Int
 
   private enum Row {
     case decision(DecisionRow)
     case change(ChangeRow)
+    case notice(NoticeRow)
 
     var order: (Double, Int, Int64) {
       switch self {
       case .decision(let row): (row.at, 0, row.id)
       case .change(let row): (row.at, 1, row.id)
+      case .notice(let row): (row.at, 2, row.id)
       }
     }
   }
 
   /// The last ones, oldest first.
   private var rows: [Row] {
-    let all = decisions.map { Row.decision($0) } + changes.map { Row.change($0) }
+    let all = decisions.map { Row.decision($0) } + changes.map { Row.change($0) } + notices.map { Row.notice($0) }
     return Array(all.sorted { $0.order < $1.order }.suffix(limit))
   }
 
   var listing: HistoryListing {
-    var listing = HistoryListing(decisions: [], changes: [])
+    var listing = HistoryListing(decisions: [], changes: [], notices: [])
     for row in rows {
       switch row {
       case .decision(let row): listing.decisions.append(row)
       case .change(let row): listing.changes.append(row)
+      case .notice(let row): listing.notices.append(row)
       }
     }
     return listing
@@ -53,6 +59,8 @@ struct HistoryView {
       switch row {
       case .decision(let row): Self.line(row, terminal, clock: clock)
       case .change(let row): Self.line(row, terminal, clock: clock)
+      case .notice(let row):
+        Self.joined([(Self.time(row.at, clock), .faint), ("journal", .plain), (row.text, .bad)], terminal)
       }
     }
   }
@@ -64,8 +72,14 @@ struct HistoryView {
     return joined(
       [
         (time(row.at, clock), .faint), ("\(row.name)\(place)", .plain), (verb, emphasis), (bytes(row), .plain),
-        (row.text, .plain),
+        (row.text, .plain), (obstacle(row), .plain),
       ], terminal)
+  }
+
+  /// Why nothing came back.
+  private static func obstacle(_ row: DecisionRow) -> String {
+    guard let outcome = row.outcomes.last, outcome.result == "kept", let word = outcome.obstacle.value else { return "" }
+    return ReclaimWords.reason(word)
   }
 
   private static func line(_ row: ChangeRow, _ terminal: Terminal, clock: (Double) -> String) -> String {

@@ -55,7 +55,7 @@ struct PlanView {
     let words =
       going.isEmpty
       ? "nothing would be unloaded" : "\(Phrases.count(going.count, "unit", "units")) would be unloaded and bring back \(back)"
-    let note = answer.acts ? "" : "; this version decides and records, and touches nothing"
+    let note = answer.acts || !answer.enabled ? "" : "; it is only recorded, and nothing is touched (unloading.dry_run)"
     var lines = [words + note]
     var counts: [String: Int] = [:]
     for unit in answer.units where unit.verdict != "unload" { counts[Self.group(unit.reason), default: 0] += 1 }

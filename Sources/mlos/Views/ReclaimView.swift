@@ -105,16 +105,16 @@ enum ReclaimWords {
 
   /// Of rungs that do not apply to this program.
   static func isBesideThePoint(_ refusal: String?) -> Bool {
-    switch refusal {
-    case "no-python", "no-callback", "none-closed", "no-purge-call", "not-of-a-package", "not-asked-for", "dry-run": true
-    default: false
-    }
+    refusal.map { ReclaimReport.inapplicable.contains($0) } ?? false
   }
 
   static func reason(_ word: String) -> String {
     let parts = word.split(separator: ":", maxSplits: 1)
     let detail = parts.count > 1 ? String(parts[1]) : ""
     return switch parts.first.map(String.init) ?? word {
+    case "supervisor-ended": "the supervisor ended before it was measured"
+    case "denied": "its user denies it"
+    case "not-there": "it was gone already"
     case "no-agent": "it runs without the agent (start it with mlos run)"
     case "agent-not-connected": "its agent is not connected"
     case "agent-too-old": "its agent is of an older version: start the program again"
