@@ -100,7 +100,7 @@ class Recommendations(Case):
         figures = rows[0]["figures"]
         self.assertGreater(figures["free_bytes"], 48 * MIB)
         self.assertEqual(figures["resident_heap_bytes"] - figures["live_bytes_with_headers"], figures["free_bytes"])
-        self.assertIn("malloc_trim", rows[0]["suggestion"])
+        self.assertIn("mlos trim", rows[0]["suggestion"])
         # It is an upper bound, and not far off.
         program.end()
         trimmed = self.start(
