@@ -142,7 +142,8 @@ checkpoint('open')
 _ctypes.dlclose(handle)
 checkpoint('closed')
 """
-        program = self.program(watch.socket, code)
+        # What the agent does not keep for its return.
+        program = self.program(watch.socket, code, MLOS_MODULE_CACHE="0")
         program.line()
         watch.wait_for(program.pid)
         program.go()

@@ -149,11 +149,17 @@ def give_back(command_line: CommandLine, running: list[Server], hashes: dict[str
         return any(outcome["result"] == "freed" for row in rows for outcome in row["outcomes"])
     waiting.await_change(command_line.directory, "something that was given back", taken, PLAN_SECONDS)
     command_line.show("By itself, what was idle for 5 s (else 15 min):", "history", "--limit", "6")
-    pids = [server.pid for server in running]
-    before = {pid: Smaps.read(pid).resident for pid in pids}
-    command_line.show("Now, all that may go of one server:", "unload", str(pids[0]), "--force")
-    answers = {pid: command_line.json("unload", str(pid), "--force") for pid in pids[1:]}
-    after = {pid: Smaps.read(pid).resident for pid in pids}
+    # From here on nothing by itself: what a command brings is to be told from it.
+    command_line.run("config", "set", "unloading.dry_run", "true")
+    before, after, answers = {}, {}, {}
+    for server in running:
+        pid = server.pid
+        before[pid] = Smaps.read(pid).resident
+        if server is running[0]:
+            command_line.show("Now, all that may go of one server:", "unload", str(pid), "--force")
+        else:
+            answers[pid] = command_line.json("unload", str(pid), "--force")
+        after[pid] = Smaps.read(pid).resident
     found = []
     say(f"\n  {'resident':12} {'before':>12} {'after':>12} {'when asked again':>18} {'first answer':>14} {'median':>10} {'restart':>9}")
     for server in running:

@@ -21,7 +21,8 @@ class Snake(Talker):
     """A Python program that answers lines, under the agent and with the package."""
 
     def __init__(self, path, *arguments):
-        self.process = start([PYTHON, "-B", *arguments], MLOS_SOCKET=path, PYTHONPATH=PACKAGE)
+        # ONNX Runtime leaves a file in the folder for temporary ones.
+        self.process = start([PYTHON, "-B", *arguments], MLOS_SOCKET=path, PYTHONPATH=PACKAGE, TMPDIR=os.path.dirname(path))
 
 
 @contextlib.contextmanager
@@ -125,12 +126,14 @@ def resident_bytes(pid):
 
 def dropped_and_reloaded(example, *packages, least_bytes):
     """Answers equal to the last bit before and after a reclaim, and memory that came back in between."""
-    found = subprocess.run([PYTHON, "-c", "import " + ", ".join(packages)], capture_output=True, text=True)
+    with temporary_directory() as scratch:
+        found = subprocess.run([PYTHON, "-c", "import " + ", ".join(packages)], env={**os.environ, "TMPDIR": scratch},
+                               capture_output=True, text=True)
     if found.returncode != 0:
         raise Skip(f"{PYTHON} has not all of {', '.join(packages)}: {found.stderr.strip().splitlines()[-1]}")
     script = os.path.join(PACKAGE, "examples", example)
     with temporary_directory() as directory, Supervisor(directory + "/s") as supervisor:
-        made = subprocess.run([PYTHON, "-B", script, "make", directory], env={**os.environ, "PYTHONPATH": PACKAGE},
+        made = subprocess.run([PYTHON, "-B", script, "make", directory], env={**os.environ, "PYTHONPATH": PACKAGE, "TMPDIR": directory},
                               capture_output=True, text=True)
         equal(made.returncode, 0, made.stderr)
         with Snake(directory + "/s", script, "serve", directory) as talker:
