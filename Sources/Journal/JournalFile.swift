@@ -44,6 +44,8 @@ final class JournalFile {
     if opened < 0, errno == ENOENT {
       opened = retrying { Glibc.open(whole, flags | O_CREAT | O_EXCL, 0o600) }
       made = opened >= 0
+      // Whatever the process's umask is: where a socket is being bound in another thread, it is 0777 for a moment.
+      if made { fchmod(opened, 0o600) }
       if opened < 0, errno == EACCES { throw JournalError(.readOnly, "\(directory): this user may not make files there") }
     }
     guard opened >= 0 else { throw Self.error(errno, whole) }

@@ -130,8 +130,8 @@ public final class AgentListener: @unchecked Sendable {
     var limit = rlimit()
     guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return .max }
     let highest = Int32(clamping: limit.rlim_cur)
-    // With a limit as low as this there is nothing to share: half each.
-    return max(highest / 2, highest - reserve)
+    // With a limit as low as 64 a quarter is kept: half of it is open anyway.
+    return max(highest / 4 * 3, highest - reserve)
   }
 
   private func spend(_ user: UInt32, at now: UInt64) -> Bool {
