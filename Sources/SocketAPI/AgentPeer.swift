@@ -76,7 +76,6 @@ extension AgentPeer {
     case .merge(let range, let begins): (MLOS_COMMAND_MERGE, [range.start, range.end, begins ? 1 : 0])
     case .cacheLimit(let limit): (MLOS_COMMAND_CACHE_LIMIT, [UInt64(clamping: limit)])
     case .evict(let module): (MLOS_COMMAND_EVICT, [UInt64(module)])
-    case .evictOldest(let count): (MLOS_COMMAND_EVICT, [UInt64(MLOS_EVICT_OLDEST), UInt64(clamping: count)])
     case .reclaim(let bytes, let milliseconds): (MLOS_COMMAND_RECLAIM, [bytes.count, milliseconds])
     }
   }

@@ -16,7 +16,6 @@ public enum AgentCommand: Hashable, Sendable {
   case cacheLimit(Int)
   /// Closes a kept library for good, by its number in the agent's table.
   case evict(module: UInt32)
-  case evictOldest(Int)
   /// The program's own callbacks.
   case reclaim(Bytes, milliseconds: UInt64)
 }

@@ -89,7 +89,6 @@ struct Climber {
   var abilities: AgentAbilities = []
   /// Its agent answers at once.
   var hasThread = false
-  var startTicks: UInt64 { report.process.startTicks }
   var pid: Int32 { report.process.pid }
 
   func holds(_ file: FileReference) -> Bool {
