@@ -23,6 +23,7 @@
 #endif
 #define LANDLOCK_VERSION_FLAG 1u
 
+_Static_assert((int)O_DIRECT == (int)MLOS_LINUX_O_DIRECT, "O_DIRECT differs on this architecture");
 _Static_assert((int)O_PATH == (int)MLOS_LINUX_O_PATH, "O_PATH differs on this architecture");
 
 /* As <linux/openat2.h>, which the oldest supported headers lack. */

@@ -3,20 +3,17 @@ import Model
 /// How long a unit's pauses between two uses were, older ones counting less: what its own past says about its return.
 ///
 /// Pauses are kept in buckets that double in width, from below 2 s to 97 days and more: they know periods and bursts. Beside them
-/// stands how often it was used in the last hours, which knows what is popular. With nothing seen `Prior` decides.
+/// stands how often it was used in the last minutes and hours, which knows what is popular. With nothing seen `Prior` decides.
 struct ReuseHistory: Hashable {
   static let buckets = 24
-  /// One more pause leaves this much of those before it: half after 34 pauses.
-  static let fading: Float = 0.98
+  /// One more pause leaves this much of those before it: half after 14 pauses.
+  static let fading: Float = 0.95
 
-  /// How far back the rate of use looks: of a use, a third is left after two hours.
-  static let rateSeconds = 7200.0
-  /// What the rate counts for beside each pause.
-  static let rateWeight = 4.0
+  /// What the rates of use count for, together, beside each pause.
+  static let rateWeight = 2.0
 
   private var weights = SIMD32<Float>.zero
-  /// Uses, fading with `rateSeconds`, as of the last one.
-  private var recentUses = 0.0
+  private var rates = UseRates()
   private var firstUse: Instant?
   /// The last use that was counted.
   private(set) var lastUse: Instant?
@@ -27,12 +24,12 @@ struct ReuseHistory: Hashable {
     guard let before = lastUse else {
       lastUse = use
       firstUse = use
-      recentUses = 1
+      rates.note(after: nil)
       uses = 1
       return false
     }
     guard use > before else { return false }
-    recentUses = recentUses * decay(exponent: use.seconds(since: before) / Self.rateSeconds) + 1
+    rates.note(after: use.seconds(since: before))
     lastUse = use
     uses += 1
     weights *= Self.fading
@@ -47,12 +44,14 @@ struct ReuseHistory: Hashable {
   func probability(idle: Double, within horizon: Double, prior: Prior, popularity: Bool = false) -> Double {
     var survivors = prior.survivors(idle)
     var returning = survivors - prior.survivors(idle + horizon)
-    if popularity, let rate = rate(idle: idle) {
+    if popularity, let rates = rates(idle: idle) {
       var pauses: Float = 1
       for bucket in 0..<Self.buckets { pauses += weights[bucket] }
-      let weight = Self.rateWeight * Double(pauses) * decay(exponent: rate * idle)
-      survivors += weight
-      returning += weight * (1 - decay(exponent: rate * horizon))
+      for window in 0..<4 {
+        let weight = prior.trust.weights[window] * Self.rateWeight * Double(pauses) * decay(exponent: rates[window] * idle)
+        survivors += weight
+        returning += weight * (1 - decay(exponent: rates[window] * horizon))
+      }
     }
     for bucket in 0..<Self.buckets where weights[bucket] > 0 {
       let weight = Double(weights[bucket])
@@ -63,13 +62,19 @@ struct ReuseHistory: Hashable {
     return survivors > 0 ? min(max(returning / survivors, 0), 1) : 0
   }
 
-  /// Uses a second in the last hours; nil before the first use.
-  func rate(idle: Double) -> Double? {
+  /// Uses a second by each of the windows; nil before the first use.
+  private func rates(idle: Double) -> SIMD4<Double>? {
     guard let firstUse, let lastUse else { return nil }
-    let age = lastUse.seconds(since: firstUse) + idle
-    // What a use every second since then would add up to; a minute at least, so that one use is no high rate.
-    let whole = Self.rateSeconds * (1 - decay(exponent: age / Self.rateSeconds))
-    return recentUses * decay(exponent: idle / Self.rateSeconds) / max(whole, 60)
+    return rates.rates(idle: idle, age: lastUse.seconds(since: firstUse) + idle)
+  }
+
+  /// Uses a second in the longest of the windows; nil before the first use.
+  func rate(idle: Double) -> Double? { rates(idle: idle)?.w }
+
+  /// How likely the pause that this use ends was by each of the windows; nil where it ends none.
+  func likelihoods(ofUse use: Instant) -> SIMD4<Double>? {
+    guard let firstUse, let lastUse, use > lastUse else { return nil }
+    return rates.likelihoods(ofPause: use.seconds(since: lastUse), age: lastUse.seconds(since: firstUse))
   }
 
   /// Bucket 0 holds what is below 2 s, bucket i from 2^i s; the last has no end.
@@ -92,12 +97,14 @@ struct ReuseHistory: Hashable {
 /// (shape 1): whatever has been idle for long stays idle for long, as is seen of files and web pages.
 struct Prior: Hashable {
   /// Counts as so many pauses of the unit's own.
-  static let weight = 1.0
+  static let weight = 0.3
   /// Half of those that return have done so after this time.
   static let medianSeconds = 60.0
 
   private var firstUses = 0.0
   private var firstReturns = 0.0
+  /// Which of the windows of `UseRates` tells most.
+  var trust = RateTrust()
 
   mutating func noteFirstUse() { firstUses += 1 }
   mutating func noteFirstReturn() { firstReturns += 1 }

@@ -12,9 +12,8 @@ public struct UnloadingPolicy: Sendable {
   static let answerSeconds = 30.0
   /// What a unit's reload is taken to cost where nobody measured it: read from a disk at 200 MB/s, and at least 10 ms.
   static let assumedBytesPerSecond = 200e6
-  /// The time ahead that orders what goes for want of memory, as a share of the pause that half of the units keep between two uses:
-  /// at a time in which nearly all are used, or hardly any, they would all be alike.
-  static let orderShare = 0.25
+  /// The time ahead that orders what goes for want of memory is the pause that half of the units keep between two uses, within
+  /// these seconds: at a time in which nearly all are used, or hardly any, they would all be alike.
   static let orderSeconds = 1.0...600.0
   /// From this probability on a unit that is idle is kept for its return while memory is plentiful.
   static let expectedProbability = 0.5
@@ -103,7 +102,7 @@ public struct UnloadingPolicy: Sendable {
       return 1 / rate
     }.sorted()
     guard !pauses.isEmpty else { return Self.orderSeconds.upperBound }
-    return min(max(pauses[pauses.count / 2] * Self.orderShare, Self.orderSeconds.lowerBound), Self.orderSeconds.upperBound)
+    return min(max(pauses[pauses.count / 2], Self.orderSeconds.lowerBound), Self.orderSeconds.upperBound)
   }
 
   /// What came of a decision, so that the next one knows.
@@ -127,6 +126,7 @@ public struct UnloadingPolicy: Sendable {
       let isNew = entry.lastSeen == now && !entry.wasLoaded && entry.history.uses == 0
       entry.lastSeen = max(entry.lastSeen, now)
       if let used = unit.lastUsed.map({ min($0, now) }) {
+        if let likelihoods = entry.history.likelihoods(ofUse: used) { prior.trust.note(likelihoods) }
         let isReturn = entry.history.note(use: used)
         if entry.history.uses == 1, isNew { prior.noteFirstUse() }
         if isReturn, entry.history.uses == 2 { prior.noteFirstReturn() }

@@ -87,6 +87,12 @@ public protocol PageReclaiming: Sendable {
   func freeSwap() -> Bytes?
 }
 
+/// How fast files are read again: see `LinuxPlatform.StorageMeter`.
+public protocol StorageMetering: Sendable {
+  /// Seconds for each byte; nil when it cannot be told. Blocks for about 50 ms, or one read of a slow disk.
+  func secondsPerByte(of file: FileReference, in pid: Int32) -> Double?
+}
+
 /// What threads get of the processors: see `LinuxPlatform.ProcessorMeter`.
 public protocol ProcessorMetering: Sendable {
   func threads(of pid: Int32) throws(InspectionError) -> ThreadTimes

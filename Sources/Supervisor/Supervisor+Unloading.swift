@@ -19,6 +19,7 @@ struct Unloading {
   var acting: Set<ReclaimUnit> = []
   /// Resident bytes that were left of a unit when it went: what is there beyond that has come back.
   var left: [ReclaimUnit: Bytes] = [:]
+  var reloads = ReloadCost()
 
   init(settings: UnloadingSettings, rules: [Rule]) {
     configured = settings
@@ -65,9 +66,11 @@ struct Unloading {
 
 extension ProcessView {
   /// Packages of one process as units, one a name; what the kernel and MLOS provide is none.
-  func units() -> [UnitObservation] {
+  func units(_ reloads: ReloadCost) -> [UnitObservation] {
     var units: [String: UnitObservation] = [:]
     var needs: [String: Set<ReclaimUnit>] = [:]
+    /// Of which a part lies where nobody knows how long reading takes.
+    var unmeasured: Set<String> = []
     for (index, object) in inventory.objects.enumerated() {
       let package = package(of: object.file)
       guard package.kind != .runtime else { continue }
@@ -75,6 +78,11 @@ extension ProcessView {
       var unit = units[package.name] ?? UnitObservation(identity, bytes: .zero)
       // Clean and of this process alone: the only pages that come back when one process lets go, without a swap.
       unit.bytes = (unit.bytes ?? .zero) + object.usage.privateClean
+      if let seconds = reloads.seconds(object.usage.privateClean, of: object.file) {
+        unit.reloadSeconds = (unit.reloadSeconds ?? 0) + seconds
+      } else {
+        unmeasured.insert(package.name)
+      }
       unit.lastUsed = [unit.lastUsed, lastUsed(object).map { Instant(nanoseconds: $0) }].compactMap(\.self).max()
       unit.loadedAt = [unit.loadedAt, since(object).map { Instant(nanoseconds: $0) }].compactMap(\.self).max()
       units[package.name] = unit
@@ -86,6 +94,7 @@ extension ProcessView {
     return units.map { name, unit in
       var unit = unit
       unit.needs = needs[name]?.sorted() ?? []
+      if unmeasured.contains(name) { unit.reloadSeconds = nil }
       return unit
     }.sorted { $0.unit < $1.unit }
   }
@@ -101,12 +110,13 @@ extension Supervisor {
   /// Takes what a scan has read anyway.
   func noteUnits(_ pid: Int32, _ mappings: [Mapping], at moment: Moment) {
     guard unloading.policy.settings.isEnabled, let view = view(of: pid, mappings, at: moment) else { return }
+    measureReloads(view, at: moment)
     processes[pid]?.units = refaulted(view)
   }
 
   /// Units, and what of each has come back since it went.
   func refaulted(_ view: ProcessView) -> [UnitObservation] {
-    var units = view.units()
+    var units = view.units(unloading.reloads)
     guard unloading.policy.settings.performanceImpactTracking, !unloading.left.isEmpty else { return units }
     var resident: [String: Bytes] = [:]
     for object in view.inventory.objects {

@@ -54,6 +54,7 @@ public actor Supervisor: SupervisorCommands {
   let pages: (any PageReclaiming)?
   var unloading: Unloading
   let meter: (any MemoryMetering)?
+  let storage: (any StorageMetering)?
   let recorder: (any HistoryRecording)?
   let heapProfiler: (any HeapProfiling)?
   let processorMeter: (any ProcessorMetering)?
@@ -82,7 +83,7 @@ public actor Supervisor: SupervisorCommands {
     ticksPerSecond: Double, logger: Logger, heapProfiler: (any HeapProfiling)? = nil,
     pages: (any PageReclaiming)? = nil, meter: (any MemoryMetering)? = nil,
     recorder: (any HistoryRecording)? = nil, processorMeter: (any ProcessorMetering)? = nil,
-    comparer: (any MemoryComparing)? = nil,
+    comparer: (any MemoryComparing)? = nil, storage: (any StorageMetering)? = nil,
     pause: @escaping @Sendable (Double) async -> Void = { try? await Task.sleep(for: .seconds($0)) },
     now: @escaping @Sendable () -> Moment
   ) {
@@ -90,6 +91,7 @@ public actor Supervisor: SupervisorCommands {
     self.comparer = comparer
     self.pause = pause
     self.meter = meter
+    self.storage = storage
     self.recorder = recorder
     unloading = Unloading(settings: options.unloading, rules: options.rules)
     self.heapProfiler = heapProfiler

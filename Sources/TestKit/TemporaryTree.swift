@@ -6,8 +6,10 @@ public final class TemporaryTree: Sendable {
   public let path: String
 
   /// Makes the empty directory.
-  public init() {
-    var template = Array("/tmp/mlos-test-XXXXXX".utf8CString)
+  ///
+  /// - Parameter folder: Where; /tmp often lies in memory.
+  public init(in folder: String = "/tmp") {
+    var template = Array("\(folder)/mlos-test-XXXXXX".utf8CString)
     guard let made = mkdtemp(&template) else { fatalError("mkdtemp: errno \(errno)") }
     path = String(cString: made)
   }

@@ -108,6 +108,12 @@ private func inspecting<Value>(_ body: () throws(PlatformError) -> Value) throws
   }
 }
 
+extension StorageMeter: StorageMetering {
+  public func secondsPerByte(of file: FileReference, in pid: Int32) -> Double? {
+    do throws(PlatformError) { return try measured(file, in: pid) } catch { return nil }
+  }
+}
+
 /// Pages of other processes as the supervisor wants them given back.
 struct PlatformPages: PageReclaiming {
   let reclaimer = PageReclaimer()

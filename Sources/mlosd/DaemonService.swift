@@ -65,7 +65,8 @@ struct DaemonService {
         rules: settings.rules),
       ownPID: getpid(), ticksPerSecond: Double(ProcFS.ticksPerSecond), logger: Logger(label: "supervisor"),
       heapProfiler: RecorderProfiler(), pages: PlatformPages(), meter: MemoryMeter(), recorder: keeper,
-      processorMeter: ProcFSProcessors(), comparer: QueuedComparison(), now: currentMoment)
+      processorMeter: ProcFSProcessors(), comparer: QueuedComparison(), storage: StorageMeter(),
+      now: currentMoment)
     let listener: AgentListener
     do {
       listener = try AgentListener(

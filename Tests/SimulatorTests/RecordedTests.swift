@@ -36,6 +36,24 @@ import Testing
     #expect(ours.reload >= total("clairvoyant").reload * 0.999)
   }
 
+  @Test(
+    "at equal memory, less reloading under each limit than each rule that keeps to it and serves every use",
+    arguments: ["popular", "bursts", "phases"])
+  func beatsWhatPeopleUseAtEqualMemory(name: String) throws {
+    let peers = ["lru", "lfu", "ollama", "shortest-left", "gdsf"]
+    let reference = try #require(PolicyChoice.named("mlos-on-demand"))
+    let comparison = Simulation.compare(
+      trace: try Self.trace(name), policies: peers.compactMap(PolicyChoice.named), equalMemoryTo: reference)
+    let cells = comparison.equalMemory.filter { $0.policy != "bound" }
+    #expect(cells.count == 3 * peers.count)
+    for cell in cells {
+      // Nil: the rule cannot be brought to hold that much.
+      guard let seconds = cell.reloadSeconds else { continue }
+      #expect(cell.referenceReloadSeconds < seconds, "\(cell.policy) at \(cell.limitShare)")
+    }
+    #expect(cells.count { $0.reloadSeconds == nil } <= 6)
+  }
+
   @Test("what was recorded holds what was seen", arguments: [("popular", 128), ("bursts", 205), ("phases", 163)])
   func contents(name: String, uses: Int) throws {
     let trace = try Self.trace(name)

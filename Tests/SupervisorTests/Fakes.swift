@@ -146,7 +146,8 @@ struct Stage {
     observeInterval: Double? = 60,
     isEphemeral: Bool = false, meter: (any MemoryMetering)? = nil, history: (any HistoryRecording)? = nil,
     unloading: UnloadingSettings = UnloadingSettings(), pages: (any PageReclaiming)? = nil,
-    processors: (any ProcessorMetering)? = nil, comparer: (any MemoryComparing)? = nil
+    processors: (any ProcessorMetering)? = nil, comparer: (any MemoryComparing)? = nil,
+    storage: (any StorageMetering)? = nil
   ) {
     let clock = clock
     supervisor = Supervisor(
@@ -155,7 +156,7 @@ struct Stage {
         processLimit: processLimit, eventCapacity: eventCapacity, observeInterval: observeInterval, isEphemeral: isEphemeral,
         unloading: unloading),
       ownPID: 1, ticksPerSecond: 100, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, pages: pages, meter: meter,
-      recorder: history, processorMeter: processors, comparer: comparer, pause: { clock.advance(seconds: $0) },
+      recorder: history, processorMeter: processors, comparer: comparer, storage: storage, pause: { clock.advance(seconds: $0) },
       now: { clock.now })
   }
 

@@ -10,6 +10,12 @@
 
 /* Swift does not see _GNU_SOURCE constants of <fcntl.h>. */
 enum { MLOS_LINUX_O_PATH = 010000000 };
+/// Of open(2), which Swift does not see either: past the page cache.
+#if defined(__aarch64__)
+enum { MLOS_LINUX_O_DIRECT = 0200000 };
+#else
+enum { MLOS_LINUX_O_DIRECT = 040000 };
+#endif
 
 /* struct open_how's resolve bits, openat2(2). */
 enum {
