@@ -1,4 +1,4 @@
-"""The demo's story: three servers under the agent, what MLOS sees of them, and proof that they did not notice.
+"""The demo's story: three servers under the agent, what MLOS sees of them, and proof that they did not notice; then ten.
 
 Run by tools/demo, which installs and builds what it needs.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import claims
+import pressure_act
 import session
 from claims import Smaps, mib
 from session import Failure, Server, waiting
@@ -191,6 +192,7 @@ def main() -> int:
                 plain = ask(running)
         with step("Answers are byte-equal"):
             compare(watched, plain)
+        pressure_act.play(options)
         with step("Nothing is left"):
             nothing_left(options.directory)
     except BrokenPipeError:  # the reader went away; everything started is ended by now
