@@ -20,7 +20,7 @@ def show_decisions(decided: Decided, hog_began: float, names: dict[int, str]) ->
     lines: dict[tuple[Any, ...], list[Any]] = {}
     for row, outcome in sorted(decided.outcomes(), key=lambda pair: (pair[1]["at"], pair[0]["id"])):
         freed, unit = outcome["result"] == "freed", "all of it" if row["kind"] == "process" else row["name"]
-        key = (unit, row["pid"], row["text"], outcome["obstacle"], row["id"] if freed else None)
+        key = (unit, row["pid"], row["text"], outcome["obstacle"] or outcome["result"], row["id"] if freed else None)
         lines.setdefault(key, [outcome["at"], row["predicted_bytes"], outcome["freed_bytes"] if freed else None, 0])[3] += 1
     say(f"\n  {'AFTER':>7}  {'UNIT':14} {'PROCESS':18} {'EXPECTED':>10} {'MEASURED':>10}  WHY (the hog began at 0 s)")
     for (unit, pid, text, obstacle, _), (at, predicted, freed, times) in list(lines.items())[:LONGEST_DECISIONS]:
