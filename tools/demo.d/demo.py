@@ -1,4 +1,4 @@
-"""The demo's story: three servers under the agent, what MLOS sees of them, and proof that they did not notice.
+"""The demo's story: three servers under the agent, what MLOS sees of them, and proof that they did not notice; then ten.
 
 Run by tools/demo, which installs and builds what it needs.
 """
@@ -9,69 +9,19 @@ import argparse
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import claims
+import pressure_act
 import session
 from claims import Smaps, mib
 from session import Failure, Server, waiting
+from telling import CommandLine, bold, check_all, say, step
 
-COLOURS = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-LONGEST_EXCERPT = 18  # lines shown of one command
 PLAN_SECONDS = 60  # until something was idle for 5 s, and was looked at
-
-
-def bold(text: str) -> str:
-    return f"\033[1m{text}\033[0m" if COLOURS else text
-
-
-def say(text: str = "") -> None:
-    print(text, flush=True)
-
-
-@contextmanager
-def step(title: str) -> Iterator[None]:
-    say(f"\n{bold(title)}")
-    began = time.monotonic()
-    yield
-    say(f"  ({time.monotonic() - began:.1f} s)")
-
-
-class CommandLine:
-    """`mlos` against the demo's supervisor."""
-
-    def __init__(self, binaries: Path, socket: Path, directory: Path) -> None:
-        self.program = binaries / "mlos"
-        self.socket = socket
-        self.directory = directory
-
-    def run(self, *arguments: str) -> str:
-        done = waiting.run(
-            [self.program, *arguments, "--socket", self.socket], 60, env=session.environment(self.directory),
-            stdin=subprocess.DEVNULL)
-        if done.returncode != 0:
-            raise Failure(f"mlos {' '.join(arguments)} ended with status {done.returncode}: {done.stderr.decode()[-1000:]}")
-        return done.stdout.decode()
-
-    def show(self, caption: str, *arguments: str) -> None:
-        """Prints the command as a user would type it and the first lines it prints."""
-        say(f"\n  {caption}\n  {bold('$ mlos ' + ' '.join(arguments))}")
-        lines = self.run(*arguments).splitlines()
-        for line in lines[:LONGEST_EXCERPT]:
-            say(f"  {line}")
-        if len(lines) > LONGEST_EXCERPT:
-            say(f"  ... {len(lines) - LONGEST_EXCERPT} lines more")
-
-    def json(self, *arguments: str) -> dict[str, Any]:
-        text = self.run(*arguments, "--json")
-        (self.directory / f"{'-'.join(arguments)}.json").write_text(text)
-        return json.loads(text)
 
 
 def memory_rows(command_line: CommandLine, running: list[Server]) -> dict[int, dict[str, Any]]:
@@ -121,7 +71,7 @@ def check_claims(command_line: CommandLine, running: list[Server]) -> None:
 def chosen_unit(command_line: CommandLine) -> tuple[dict[str, Any], dict[str, Any]]:
     """The plan once something is to go, and of that what brings most; asked again whenever the journal grows."""
     def asked() -> dict[str, Any] | None:
-        plan = json.loads(command_line.run("plan", "--json"))
+        plan = command_line.ask("plan")
         return plan if any(unit["verdict"] == "unload" for unit in plan["units"]) else None
     plan = waiting.await_change(command_line.directory, "something that mlos plan would unload", asked, PLAN_SECONDS)
     return plan, max((unit for unit in plan["units"] if unit["verdict"] == "unload"), key=lambda unit: unit["bytes"])
@@ -145,7 +95,7 @@ def give_back(command_line: CommandLine, running: list[Server], hashes: dict[str
     command_line.run("config", "set", "unloading.dry_run", "false")
 
     def taken() -> bool:
-        rows = json.loads(command_line.run("history", "--json", "--limit", "200"))["decisions"]
+        rows = command_line.ask("history", "--limit", "200")["decisions"]
         return any(outcome["result"] == "freed" for row in rows for outcome in row["outcomes"])
     waiting.await_change(command_line.directory, "something that was given back", taken, PLAN_SECONDS)
     command_line.show("By itself, what was idle for 5 s (else 15 min):", "history", "--limit", "6")
@@ -175,14 +125,6 @@ def give_back(command_line: CommandLine, running: list[Server], hashes: dict[str
     check_all(found)
 
 
-def check_all(found: list[claims.Claim]) -> None:
-    for claim in found:
-        say(f"  {'ok  ' if claim.holds else 'FAIL'} {claim.words}")
-    broken = sum(not claim.holds for claim in found)
-    if broken:
-        raise Failure(f"{broken} claims do not hold, see FAIL above")
-
-
 def compare(watched: dict[str, str], plain: dict[str, str]) -> None:
     for name in plain:
         same = watched[name] == plain[name]
@@ -193,7 +135,7 @@ def compare(watched: dict[str, str], plain: dict[str, str]) -> None:
 
 
 def watch(options: argparse.Namespace, wanted: list[session.Program]) -> dict[str, str]:
-    with session.supervisor(options.binaries, options.directory) as (socket, _):
+    with session.supervisor(options.binaries, options.directory, session.EAGER) as (socket, _):
         command_line = CommandLine(options.binaries, socket, options.directory)
         prefix = [str(options.binaries / "mlos"), "run", "--socket", str(socket), "--"]
         say(f"\n{bold('Three programs start under the agent, none of them changed')}")
@@ -224,7 +166,7 @@ def watch(options: argparse.Namespace, wanted: list[session.Program]) -> dict[st
 
 def nothing_left(directory: Path) -> None:
     processes = session.left_processes(directory)
-    sockets = [str(path) for path in directory.iterdir() if path.is_socket() or path.is_fifo()]
+    sockets = [str(path) for path in directory.rglob("*") if path.is_socket() or path.is_fifo()]
     listening = [line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines() if str(directory) in line]
     for what, found in (("processes", processes), ("socket files", sockets), ("open sockets", listening)):
         say(f"  {'FAIL' if found else 'ok  '} {what} left: {', '.join(found) or 'none'}")
@@ -250,12 +192,16 @@ def main() -> int:
                 plain = ask(running)
         with step("Answers are byte-equal"):
             compare(watched, plain)
+        pressure_act.play(options)
         with step("Nothing is left"):
             nothing_left(options.directory)
     except BrokenPipeError:  # the reader went away; everything started is ended by now
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
         return 1
-    except Failure as problem:
+    except KeyboardInterrupt:
+        say("\nInterrupted; everything that was started is ended.")
+        return 130
+    except (Failure, waiting.Overdue) as problem:
         say(f"\n{bold('FAILED')}: {problem}")
         return 1
     say(f"\n{bold('All claims hold')}, in {time.monotonic() - began:.0f} s.")

@@ -1,4 +1,4 @@
-"""What the demo's three servers have in common: JSON over HTTP on a loopback port the kernel picks.
+"""What the demo's servers have in common: JSON over HTTP on a loopback port the kernel picks.
 
 A server says that it is ready by one line on the file named by --ready (a named pipe serves well): its port and PID.
 It ends with status 0 on SIGTERM.

@@ -191,7 +191,9 @@ def wait_or_kill(process: subprocess.Popen[bytes], *others: int) -> int:
 
 
 @contextlib.contextmanager
-def supervisor(binaries: Path, directory: Path) -> Iterator[tuple[Path, int]]:
+def supervisor(
+    binaries: Path, directory: Path, settings: dict[str, str], config: Path | None = None
+) -> Iterator[tuple[Path, int]]:
     """A rootless mlosd with its sockets in `directory`; yields the path of the agents' socket and mlosd's PID."""
     socket = directory / "agent.sock"
     reading, writing = os.pipe()
@@ -199,8 +201,8 @@ def supervisor(binaries: Path, directory: Path) -> Iterator[tuple[Path, int]]:
     own = {"STATE_DIRECTORY": str(directory), "MLOS_JOURNAL_PATH": str(directory / "journal.db")}
     with log_of(directory, "mlosd").open("wb") as log:
         process = subprocess.Popen(
-            [binaries / "mlosd", "--socket", socket, "--ready-fd", str(writing)], env=environment(directory) | EAGER | own,
-            pass_fds=[writing], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            [binaries / "mlosd", "--socket", socket, "--ready-fd", str(writing), *(["--config", config] if config else [])],
+            env=environment(directory) | settings | own, pass_fds=[writing], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     os.close(writing)
     try:
         try:
@@ -225,24 +227,29 @@ def servers(wanted: list[Program], prefix: list[str], models: Path, directory: P
             running.append(start(program, prefix, models, directory, label))
         yield running
     except BaseException:
-        for server in running:
-            for pid in {server.pid, server.process.pid}:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            server.process.wait()
+        kill(running)
         raise
     for server in running:
         stop(server)
 
 
+def kill(running: list[Server]) -> None:
+    for server in running:
+        for pid in {server.pid, server.process.pid}:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        server.process.wait()
+
+
 def left_processes(directory: Path) -> list[str]:
     """Processes that carry this run's marker, apart from this one."""
-    marker = f"{MARKER}={directory}".encode()
+    marker = f"{MARKER}={directory}".encode()  # or of a folder in it
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         with contextlib.suppress(OSError):
-            if marker in (entry / "environ").read_bytes().split(b"\0"):
+            variables = (entry / "environ").read_bytes().split(b"\0")
+            if any(one == marker or one.startswith(marker + b"/") for one in variables):
                 found.append(f"{entry.name} {(entry / 'comm').read_text().strip()}")
     return found
