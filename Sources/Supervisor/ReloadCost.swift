@@ -51,7 +51,9 @@ extension Supervisor {
     guard let storage else { return }
     let pid = view.facts.identity.pid
     for file in unloading.reloads.due(view.inventory.objects, at: moment.monotonic) {
-      Task.detached { [weak self] in
+      let before = unloading.measuring
+      unloading.measuring = Task.detached { [weak self] in
+        await before?.value
         let rate = storage.secondsPerByte(of: file, in: pid)
         await self?.take(reload: rate, of: file)
       }

@@ -20,6 +20,8 @@ struct Unloading {
   /// Resident bytes that were left of a unit when it went: what is there beyond that has come back.
   var left: [ReclaimUnit: Bytes] = [:]
   var reloads = ReloadCost()
+  /// The last of the devices that are being measured, one after the other.
+  var measuring: Task<Void, Never>?
 
   init(settings: UnloadingSettings, rules: [Rule]) {
     configured = settings
