@@ -65,6 +65,7 @@ struct RulesCommand: AsyncParsableCommand {
         """)
 
     @Argument(help: "A YAML file of rules; - is standard input.", completion: .file(extensions: ["yaml", "yml"])) var file: String
+    @Flag(help: "Print JSON, with every mistake.") var json = false
     @OptionGroup var connection: ConnectionOptions
 
     func run() throws {
@@ -74,11 +75,43 @@ struct RulesCommand: AsyncParsableCommand {
         try (try? connection.settings(changedAtRunTime: true, withAddedRules: true))
         ?? connection.settings(changedAtRunTime: true)
       let label = RulesCommand.label(file)
+      let count: Int
       do throws(ConfigErrors) {
-        let count = try RuleFile.check(try RuleFile.contents(of: file, called: label), path: label, beside: settings)
-        Output.print(["\(label): \(Phrases.count(count, "rule", "rules")), nothing is wrong"])
+        count = try RuleFile.check(try RuleFile.contents(of: file, called: label), path: label, beside: settings)
       } catch {
+        if json {
+          try Self.show(RulesCheckListing(file: label, rules: nil, mistakes: error.errors))
+          throw ExitCode(ExitStatus.configuration.rawValue)
+        }
         throw RulesCommand.wrong(error.errors.map { "\($0)" })
+      }
+      guard json else { return Output.print(["\(label): \(Phrases.count(count, "rule", "rules")), nothing is wrong"]) }
+      try Self.show(RulesCheckListing(file: label, rules: count, mistakes: []))
+    }
+  }
+
+  /// `mlos rules check --json`.
+  struct RulesCheckListing: Codable, Equatable {
+    struct Mistake: Codable, Equatable {
+      var line: Known<Int>
+      var column: Known<Int>
+      var field: Known<String>
+      /// A stable word.
+      var mistake: String
+      var message: String
+    }
+    var schema = "mlos.rules-check/1"
+    var file: String
+    /// Nil when something is wrong.
+    var rules: Known<Int>
+    var mistakes: [Mistake]
+
+    init(file: String, rules: Int?, mistakes: [ConfigError]) {
+      self.file = file
+      self.rules = Known(rules)
+      self.mistakes = mistakes.map {
+        Mistake(
+          line: Known($0.line), column: Known($0.column), field: Known($0.field), mistake: $0.code.rawValue, message: $0.message)
       }
     }
   }
@@ -159,6 +192,12 @@ struct RulesCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws { try await RulesCommand.turn(name, on: false, connection, output) }
+  }
+}
+
+extension RulesCommand.Check {
+  fileprivate static func show(_ listing: RulesCommand.RulesCheckListing) throws {
+    Output.print([JSONText.indented(Array(try Coding.encoder().encode(listing)))])
   }
 }
 
