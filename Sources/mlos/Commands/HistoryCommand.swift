@@ -73,6 +73,7 @@ struct HistoryCommand: AsyncParsableCommand {
   func run() async throws {
     let client = try connection.client()
     let span = when.span
+    if let asked = name ?? metric { try AskedName.check(asked) }
     if let metric {
       do {
         try await output.show({ () async throws(ClientError) in

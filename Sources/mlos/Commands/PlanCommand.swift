@@ -38,7 +38,7 @@ struct WhyCommand: AsyncParsableCommand {
 
   func run() async throws {
     let client = try connection.client()
-    guard !name.isEmpty else { throw Failure(status: .usage, message: "the name is empty") }
+    try AskedName.check(name)
     Output.prepare()
     var isElsewhere = false
     do throws(ClientError) {

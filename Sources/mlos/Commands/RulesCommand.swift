@@ -49,7 +49,7 @@ struct RulesCommand: AsyncParsableCommand {
 
     func run() async throws {
       let client = try connection.client()
-      try RulesCommand.check(name)
+      try AskedName.check(name)
       try await output.show({ () async throws(ClientError) in try await client.rule(name) }) { answer in
         answer.rules.flatMap { RuleView(rule: $0, takenAt: answer.takenAt).lines(output.terminal) }
       }
@@ -156,7 +156,7 @@ struct RulesCommand: AsyncParsableCommand {
 
     func run() async throws {
       let client = try connection.client()
-      try RulesCommand.check(name)
+      try AskedName.check(name)
       try await output.show({ () async throws(ClientError) in try await client.removeRule(name) }) { answer in
         guard let rule = answer.rules.first else { return ["\(name) is removed"] }
         return ["\(name) is removed; the one of \(rule.origin) holds again"]
@@ -202,10 +202,6 @@ extension RulesCommand.Check {
 }
 
 extension RulesCommand {
-  fileprivate static func check(_ name: String) throws {
-    if name.isEmpty { throw Failure(status: .usage, message: "the name is empty") }
-  }
-
   fileprivate static func label(_ file: String) -> String { file == "-" ? "standard input" : file }
 
   fileprivate static func wrong(_ mistakes: [String]) -> Failure {
@@ -216,7 +212,7 @@ extension RulesCommand {
     async throws
   {
     let client = try connection.client()
-    try check(name)
+    try AskedName.check(name)
     try await change(output, isEnabled ? "enabled" : "disabled") { () async throws(ClientError) in
       try await client.turnRule(name, on: isEnabled)
     }

@@ -7,7 +7,8 @@ struct RulesView {
   func lines(_ terminal: Terminal) -> [String] {
     let table = Table(
       columns: [
-        .text("RULE", minimum: Table.least(12, beside: 14, terminal)), .text("STATE", minimum: 8),
+        .wrapping("RULE", minimum: Table.least(12, beside: 14, terminal)),
+        .text("STATE", minimum: Table.least(13, beside: 14, terminal)),
         .number("HOLDS", drop: 4), .number("FIRED", drop: 2), .number("TIMES", drop: 5),
         .wrapping("WHEN", minimum: 16, drop: 3), .wrapping("THEN", minimum: 12, drop: 1),
         .text("FROM", minimum: 12, keepsEnd: true, drop: 6),
