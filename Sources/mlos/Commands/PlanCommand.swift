@@ -48,8 +48,11 @@ struct WhyCommand: AsyncParsableCommand {
         plan = try await client.plan(name: name).body
       } catch .answered(404, let refusal) {
         // Not in memory now: what was decided about it before may say why.
-        let (decided, _) = try await decisions(client)
-        guard let decided, !decided.isEmpty else { throw .answered(status: 404, refusal) }
+        let (decided, problem) = try await decisions(client)
+        guard let decided, !decided.isEmpty else {
+          if let problem { Output.complain("what was decided before is not known: \(problem)") }
+          throw .answered(status: 404, refusal)
+        }
         guard output.json else {
           Output.print(terminal.wrapped("\(name) is not in memory now", indent: 2) + WhyView.lines(decided, terminal))
           return
