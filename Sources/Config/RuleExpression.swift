@@ -115,6 +115,9 @@ struct RuleExpression {
     guard value == 0 || (RuleLimits.smallestNumber...RuleLimits.largestNumber).contains(value) else {
       throw fault("'\(quotable(token.text))' is beyond anything \(metric) can be", .outOfRange)
     }
+    if let largest = metric.largest, value > largest {
+      throw fault("\(metric) is 0% to \(Int(largest * 100))%, not '\(quotable(token.text))'", .outOfRange)
+    }
     try advance()
     if let word = token.word, metric.unit.value(number, word) != nil {
       throw fault("a unit stands right behind its number, without a blank")

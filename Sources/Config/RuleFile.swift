@@ -53,7 +53,11 @@ public enum RuleFile {
         ConfigError(code: .wrongType, source: source, message: "there is no rule in it; a file of rules begins with 'rules:'")
       ]
     }
-    guard errors.isEmpty else { throw ConfigErrors(errors) }
+    guard errors.isEmpty else {
+      // Beside other mistakes it would show only once those are mended.
+      if let circle = PlacedRule.circle(rules, beside: []) { errors.append(circle) }
+      throw ConfigErrors(errors)
+    }
     return rules
   }
 

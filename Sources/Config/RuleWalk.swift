@@ -33,6 +33,16 @@ struct PlacedRule: Sendable, Hashable {
     return ConfigError(
       code: code, source: added.flatMap { isStored ? .runtime(who: $0.who) : nil } ?? file, message: message, field: field)
   }
+
+  /// What is wrong with rules that come after each other, whatever else is wrong with them; nil for nothing.
+  static func circle(_ placed: [PlacedRule], beside others: [Rule]) -> ConfigError? {
+    guard let names = Rule.circle(in: others + placed.map(\.rule)) else { return nil }
+    let byName = Dictionary(placed.map { ($0.rule.name, $0) }) { first, _ in first }
+    // The one that closed the circle is to blame: what is added now, else what was added once.
+    func newness(_ rule: PlacedRule) -> Int { rule.added == nil ? 0 : rule.isStored ? 1 : 2 }
+    guard let rule = names.compactMap({ byName[$0] }).max(by: { newness($0) < newness($1) }) else { return nil }
+    return rule.error(.circle, rule.afterPlaces.first ?? rule.place, RuleFault.cycle(names).description, field: "after")
+  }
 }
 
 /// Reads a list of rules out of a composed document. A rule with a mistake is left out; the others are read.

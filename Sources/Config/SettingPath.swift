@@ -11,7 +11,7 @@ struct SettingPath: Hashable, Sendable {
 
   /// As it is written; a part is in quotes where it must be.
   var text: String {
-    parts.map { $0.isEmpty || $0.contains { ".\"\\".contains($0) } ? UnitName.written($0) : $0 }.joined(separator: ".")
+    parts.map(UnitName.inPath).joined(separator: ".")
   }
 
   func appending(_ more: [String]) -> SettingPath { SettingPath(parts + more) }

@@ -142,17 +142,10 @@ extension Settings {
         }
       }
     }
+    if let circle = PlacedRule.circle(placed, beside: others) { errors.append(circle) }
     guard errors.isEmpty else { return Array(errors.prefix(ConfigurationFile.complaintLimit)) }
     rules = others + placed.map(\.rule)
     ruleOrigins = byName.mapValues(\.origin)
-    do throws(RuleFault) { _ = try Rule.ordered(rules) } catch {
-      // The one that closed the circle is to blame: what is added now, else what was added once.
-      func newness(_ rule: PlacedRule) -> Int { rule.added == nil ? 0 : rule.isStored ? 1 : 2 }
-      guard case .cycle(let names) = error,
-        let rule = names.compactMap({ byName[$0] }).max(by: { newness($0) < newness($1) })
-      else { preconditionFailure("every other fault was looked for above") }
-      return [rule.error(.circle, rule.afterPlaces.first ?? rule.place, error.description, field: "after")]
-    }
     return []
   }
 }

@@ -112,6 +112,12 @@ public struct Settings: Sendable, Hashable {
     return row(key)
   }
 
+  /// What a setting is for, whether somebody has set it or not; nil for one that there is not.
+  public static func summary(of name: String) -> String? {
+    guard case .setting(let key, _) = SettingKeys.meaning(of: SettingPath(text: name)) else { return nil }
+    return key.summary
+  }
+
   /// Whether somebody said what the setting is to be.
   public func isGiven(_ name: String) -> Bool { entries[name].map { $0.origin != .standard } ?? false }
 

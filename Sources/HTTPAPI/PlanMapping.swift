@@ -95,10 +95,13 @@ struct Explaining {
     switch reason {
     case .disabled: self.init(reason.recordWord, "unloading is switched off", otherwise: "unloading.enabled: true")
     case .notLoaded: self.init(reason.recordWord, "it is not in memory")
-    case .userPreference where plan.configured.preferences[judgement.unit.name]?.allowUnload != false:
-      self.init(
-        reason.recordWord, "a rule denies it", otherwise: "that rule is disabled or removed (mlos rules says which it is)")
     case .userPreference:
+      if let rule = plan.deniedByRule[judgement.unit.name] {
+        self.init(
+          reason.recordWord, "the rule '\(rule)' denies it",
+          otherwise: "that rule is disabled or removed (mlos rules disable \(rule))")
+        return
+      }
       self.init(
         reason.recordWord, "its user denies it", otherwise: Self.setting("allow_unload", "true", of: judgement.unit))
     case .critical:

@@ -63,10 +63,10 @@ struct RecommendationWords {
       "\(contention.busyThreads) threads of \(contention.processName) (\(contention.process.pid)) want to run on "
       + "\(Self.decimal(contention.processors)) \(contention.processors == 1 ? "processor" : "processors") and wait \(share) of that time"
     let knobs = contention.knobs.map { Self.words($0) }
+    // A library that is in the process need not be the one whose threads these are: nothing outside tells that.
     suggestion =
-      knobs.isEmpty
-      ? "Start fewer threads in it, or let it use more processors"
-      : "Start fewer threads in it: " + knobs.joined(separator: "; ")
+      "Start fewer threads in it, or let it use more processors"
+      + (knobs.isEmpty ? "" : ". Where they are a library's and not the program's own: " + knobs.joined(separator: "; "))
     figures = [
       "seconds": contention.seconds, "busy_threads": Double(contention.busyThreads), "processors": contention.processors,
       "ran_seconds": contention.ranSeconds, "waited_seconds": contention.waitedSeconds, "waited_share": contention.waitedShare,

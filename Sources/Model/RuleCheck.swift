@@ -115,7 +115,8 @@ extension RuleComparison {
       if let problem = UnitName.fault(name) { return "asks for a metric whose name \(problem)" }
     case .machine: break
     }
-    let inRange = value == 0 || (value >= RuleLimits.smallestNumber && value <= RuleLimits.largestNumber)
+    let largest = metric.largest ?? RuleLimits.largestNumber
+    let inRange = value == 0 || (value >= RuleLimits.smallestNumber && value <= largest)
     return inRange ? nil : "compares \(metric) with \(value), which is no number it can have"
   }
 }
@@ -145,6 +146,14 @@ extension Rule {
       if let cycle = walk.visit(index) { throw .cycle(cycle.map { rules[$0].name }) }
     }
     return walk.order.map { rules[$0] }
+  }
+
+  /// Rules that come after each other, whatever else is wrong with them: the names, each after the next. Nil for none.
+  public static func circle(in rules: [Rule]) -> [String]? {
+    let places = Dictionary(rules.enumerated().map { ($1.name, $0) }) { first, _ in first }
+    var walk = RuleWalk(before: rules.map { $0.after.compactMap { places[$0] } })
+    for index in rules.indices { if let circle = walk.visit(index) { return circle.map { rules[$0].name } } }
+    return nil
   }
 }
 

@@ -108,6 +108,14 @@ public enum RuleMetric: Hashable, Sendable {
     case .process(_, let metric): metric.unit
     }
   }
+
+  /// The most it can be, in its unit; nil where nothing bounds it.
+  public var largest: Double? {
+    switch self {
+    case .machine(.memoryLevel), .machine(.memoryStall): 1
+    case .machine, .package, .process: nil
+    }
+  }
 }
 
 extension RuleMetric: CustomStringConvertible {

@@ -23,6 +23,11 @@ public enum UnitName {
     return quoted + "\""
   }
 
+  /// The name between the dots of a setting's key: in quotes where its dots would part it.
+  public static func inPath(_ name: String) -> String {
+    name.isEmpty || name.contains { ".\"\\".contains($0) } ? written(name) : name
+  }
+
   /// Whether a character may stand in a name without quotes.
   public static func isBare(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar {

@@ -7,6 +7,8 @@ public struct FiredRule: Hashable, Sendable {
   public var actions: [RuleAction]
   /// What is not, since a rule before it wants the opposite.
   public var contradicted: [Contradiction]
+  /// What is not yet, since rules turn the setting to and fro.
+  public var heldBack: [HeldBack] = []
 
   /// An action that gave way.
   public struct Contradiction: Hashable, Sendable {
@@ -33,6 +35,8 @@ public struct RuleEngine: Sendable {
   /// Of the rule at the same place in `ordered`.
   private var progress: [Progress]
   private var places: [String: Int]
+  /// Of what was set since the rules were given: when they change, all that they set ends.
+  private var turns = SettingTurns()
   /// Nanoseconds that went by between looks; a clock that is set back adds nothing.
   private var elapsed: UInt64 = 0
   private var lastLook: Instant?
@@ -92,6 +96,10 @@ public struct RuleEngine: Sendable {
           result.contradicted.append(FiredRule.Contradiction(action: action, winner: winner.rule, winning: winner.action))
           continue
         }
+        if let heldBack = turns.take(action, of: rule.name, at: elapsed) {
+          result.heldBack.append(heldBack)
+          continue
+        }
         result.actions.append(action)
         if let subject = action.subject, !others.contains(where: { $0.action == action }) {
           decided[subject, default: []].append((rule.name, action))
@@ -147,7 +155,8 @@ public struct RuleEngine: Sendable {
       return RuleState(
         rule: ordered[place], standing: progress.standing, firings: progress.firings,
         secondsTrue: progress.trueSince.map { seconds(from: $0) },
-        secondsSinceFired: progress.lastFired.map { seconds(from: $0) })
+        secondsSinceFired: progress.lastFired.map { seconds(from: $0) },
+        heldBack: turns.heldBack(of: ordered[place], at: elapsed))
     }
   }
 
@@ -178,6 +187,8 @@ public struct RuleState: Hashable, Sendable {
   /// For how long its condition has been true without a break, as far as it was looked at; nil when it is not.
   public var secondsTrue: Double?
   public var secondsSinceFired: Double?
+  /// What it wanted to set when it fired and may not yet.
+  public var heldBack: [HeldBack] = []
 }
 
 extension RuleState: CustomStringConvertible {

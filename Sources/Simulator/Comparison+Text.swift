@@ -1,68 +1,88 @@
 import Model
 
-extension Comparison {
-  public enum Style: Hashable, Sendable { case plain, markdown }
+/// A table before it is laid out: a heading, and cells of which the first names the policy.
+public struct Grid: Hashable, Sendable {
+  public var head: [String]
+  public var rows: [[String]]
 
-  private static let columns = [
-    "policy", "limit", "reload s", "bound s", "reloads", "hits", "held", "over s", "thrash", "busy", "refused",
-  ]
-
-  /// The rows as a table. `bound` is what no schedule undercuts; `held` the average; `over` the time over the limit.
-  public func table(_ style: Style = .plain) -> String {
-    Self.render(
-      Self.columns,
-      rows.map { row in
-        let measures = row.measures
-        let held = duration > 0 ? Bytes(UInt64(measures.byteSeconds / duration)) : .zero
-        return [
-          row.policy, Self.percent(row.limitShare), Self.fixed(measures.reloadSeconds, 1),
-          row.bound.map { Self.fixed($0, 1) } ?? "-", "\(measures.reloads)",
-          measures.uses > 0 ? Self.percent(Double(measures.hits) / Double(measures.uses)) : "-", "\(held)",
-          Self.fixed(measures.secondsOverLimit, 0), "\(measures.thrash)", "\(measures.busyEvictions)", "\(measures.refusedUses)",
-        ]
-      }, style)
-  }
-
-  /// What each policy needs at the byte-seconds of the reference, and by how much that is more (+) or less (-).
-  public func equalMemoryTable(_ style: Style = .plain) -> String {
-    Self.render(
-      [
-        "policy", "limit of \(equalMemory.first?.reference ?? "-")", "held", "reload s",
-        "\(equalMemory.first?.reference ?? "-") s", "more", "over s",
-      ],
-      equalMemory.map { row in
-        let held = duration > 0 ? Bytes(UInt64(row.byteSeconds / duration)) : .zero
-        let more = row.reloadSeconds.flatMap { seconds -> String? in
-          guard row.referenceReloadSeconds > 0 else { return nil }
-          let change = seconds / row.referenceReloadSeconds - 1
-          return (change < 0 ? "" : "+") + Self.percent(change)
-        }
-        return [
-          row.policy, Self.percent(row.limitShare), "\(held)", row.reloadSeconds.map { Self.fixed($0, 1) } ?? "-",
-          Self.fixed(row.referenceReloadSeconds, 1), more ?? "-", row.secondsOverLimit.map { Self.fixed($0, 0) } ?? "-",
-        ]
-      }, style)
-  }
-
-  private static func render(_ head: [String], _ rows: [[String]], _ style: Style) -> String {
+  /// As Markdown has it: names to the left, numbers to the right.
+  public func markdown() -> String {
     let widths = head.indices.map { column in rows.reduce(head[column].count) { max($0, $1[column].count) } }
     func line(_ cells: [String]) -> String {
       let padded = cells.enumerated().map { column, cell in
         let space = String(repeating: " ", count: widths[column] - cell.count)
-        // Names to the left, numbers to the right.
         return column == 0 ? cell + space : space + cell
       }
-      switch style {
-      case .markdown: return "| " + padded.joined(separator: " | ") + " |\n"
-      case .plain: return padded.joined(separator: "  ") + "\n"
+      return "| " + padded.joined(separator: " | ") + " |\n"
+    }
+    let rule = "|" + head.indices.map { ($0 == 0 ? "---" : "---:") + "|" }.joined() + "\n"
+    return line(head) + rule + rows.map(line).joined()
+  }
+}
+
+extension Comparison {
+  /// `bound` is what no schedule undercuts; `held` the average; `over` the time over the limit.
+  public var grid: Grid {
+    Grid(
+      head: ["policy", "limit", "reload s", "bound s", "reloads", "hits", "held", "over s", "thrash", "busy", "refused"],
+      rows: rows.map { row in
+        let measures = row.measures
+        return [
+          row.policy, Self.percent(row.limitShare), Self.fixed(measures.reloadSeconds, 1),
+          row.bound.map { Self.fixed($0, 1) } ?? "-", "\(measures.reloads)",
+          measures.uses > 0 ? Self.percent(Double(measures.hits) / Double(measures.uses)) : "-", held(measures.byteSeconds),
+          Self.fixed(measures.secondsOverLimit, 0), "\(measures.thrash)", "\(measures.busyEvictions)", "\(measures.refusedUses)",
+        ]
+      })
+  }
+
+  /// What each policy needs at the byte-seconds of the reference, and by how much that is more (+) or less (-) than it does.
+  public var equalMemoryGrid: Grid {
+    var rows: [[String]] = []
+    var lastShare: Double?
+    for row in equalMemory {
+      let held = held(row.byteSeconds)
+      // The reference itself before the others of each limit.
+      if lastShare != row.limitShare {
+        rows.append(
+          [
+            row.reference, Self.percent(row.limitShare), held, Self.fixed(row.referenceReloadSeconds, 1),
+            "\(row.referenceReloads)",
+            "", "",
+          ])
       }
+      lastShare = row.limitShare
+      rows.append(
+        [
+          row.policy, Self.percent(row.limitShare), held, row.reloadSeconds.map { Self.fixed($0, 1) } ?? "-",
+          row.reloads.map { Self.fixed($0, 1) } ?? "-",
+          Self.more(row.reloadSeconds, than: row.referenceReloadSeconds), row.secondsOverLimit.map { Self.fixed($0, 0) } ?? "-",
+        ])
     }
-    var result = line(head)
-    if style == .markdown {
-      result += "|" + head.indices.map { ($0 == 0 ? "---" : "---:") + "|" }.joined() + "\n"
-    }
-    for row in rows { result += line(row) }
-    return result
+    return Grid(head: ["policy", "limit", "held", "reload s", "reloads", "more", "over s"], rows: rows)
+  }
+
+  /// The same, added up over the limits.
+  public var equalMemorySumGrid: Grid {
+    let sums = equalMemorySums
+    return Grid(
+      head: ["policy", "reload s", "reloads", "more"],
+      rows: sums.enumerated().map { index, sum in
+        [
+          sum.policy, sum.reloadSeconds.map { Self.fixed($0, 1) } ?? "-", sum.reloads.map { Self.fixed($0, 1) } ?? "-",
+          index == 0 ? "" : Self.more(sum.reloadSeconds, than: sums[0].reloadSeconds ?? 0),
+        ]
+      })
+  }
+
+  private func held(_ byteSeconds: Double) -> String {
+    "\(duration > 0 ? Bytes(UInt64(byteSeconds / duration)) : .zero)"
+  }
+
+  private static func more(_ seconds: Double?, than reference: Double) -> String {
+    guard let seconds, reference > 0 else { return "-" }
+    let change = seconds / reference - 1
+    return (change < 0 ? "" : "+") + percent(change)
   }
 
   /// Rounded half away from zero. Values are of seconds and percent: far within what 64 bits hold.
@@ -76,7 +96,8 @@ extension Comparison {
     return "\(sign)\(scaled / Int64(scale)).\(String(repeating: "0", count: digits - fraction.count))\(fraction)"
   }
 
-  private static func percent(_ share: Double) -> String { fixed(share * 100, 0) + " %" }
+  /// `25 %`
+  public static func percent(_ share: Double) -> String { fixed(share * 100, 0) + " %" }
 
   /// One JSON object a line. What is not known is null.
   public func jsonLines() -> String {
@@ -104,6 +125,14 @@ extension Comparison {
         ("policy", JSONLine.quoted(row.policy)), ("equal_to", JSONLine.quoted(row.reference)),
         ("limit_share", number(row.limitShare)), ("byte_seconds", number(row.byteSeconds)),
         ("reload_seconds", number(row.reloadSeconds)), ("reference_reload_seconds", number(row.referenceReloadSeconds)),
+        ("interpolated_reloads", number(row.reloads)), ("reference_reloads", "\(row.referenceReloads)"),
+      ]
+      result += "{\(trace),\(fields.map { "\"\($0)\":\($1)" }.joined(separator: ","))}\n"
+    }
+    for sum in equalMemorySums {
+      let fields: [(String, String)] = [
+        ("policy", JSONLine.quoted(sum.policy)), ("equal_to", JSONLine.quoted(equalMemory[0].reference)),
+        ("summed_reload_seconds", number(sum.reloadSeconds)), ("summed_reloads", number(sum.reloads)),
       ]
       result += "{\(trace),\(fields.map { "\"\($0)\":\($1)" }.joined(separator: ","))}\n"
     }

@@ -203,6 +203,8 @@ public struct PlanSnapshot: Sendable {
   /// To be given back for want of memory; zero when nothing is.
   public var wanted: Bytes
   public var isPressed: Bool
+  /// The rule that denies a unit, by the unit's name.
+  public var deniedByRule: [String: String]
   /// Those that go first, in their order; the others by name.
   public var rows: [PlanRow]
   /// Names of all units, for who asked for one that is not there.
@@ -235,4 +237,6 @@ public struct RuleSnapshot: Sendable {
   public var holdsSince: Double?
   public var lastFiredAt: Double?
   public var firings: Int
+  /// What it may not set yet, since rules turn it to and fro; in words.
+  public var heldBack: [String]
 }

@@ -26,6 +26,11 @@ struct LastUse {
   mutating func scan(_ mappings: [Mapping], processorTicks: UInt64, at time: UInt64) {
     defer { ticksAtScan = processorTicks }
     if beganAt == nil { beganAt = time }
+    note(mappings, at: time)
+  }
+
+  /// The same between two scans: the bits stay, and so does what the next one looks for.
+  mutating func note(_ mappings: [Mapping], at time: UInt64) {
     var present: Set<FileKey> = []
     for mapping in mappings {
       guard case .file(let file) = mapping.backing else { continue }
@@ -35,6 +40,12 @@ struct LastUse {
     }
     // Bounded by what is mapped.
     seen = seen.filter { present.contains($0.key) }
+  }
+
+  /// The bits have been cleared after something that was no use of the program's own: what was set until then says nothing, nor does
+  /// the processor time it took.
+  mutating func passOver(processorTicks: UInt64) {
+    if ticksAtScan != nil { ticksAtScan = processorTicks }
   }
 
   /// The later of the last observation and the last load, CLOCK_MONOTONIC.

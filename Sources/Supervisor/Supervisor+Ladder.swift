@@ -16,6 +16,7 @@ extension Supervisor {
         continue
       }
       measure(&climbers[index], mappings, isBefore: true)
+      noteUse(of: climbers[index].pid, mappings)
     }
     for rung in request.rungs.sorted() {
       if rung == .modulePages {
@@ -34,7 +35,25 @@ extension Supervisor {
       }
       measure(&climbers[index], mappings, isBefore: false)
       climbers[index].report.seconds = climbers[index].report.rungs.reduce(0) { $0 + $1.seconds }
+      passOverOwnUse(of: climbers[index].pid)
     }
+  }
+
+  /// What the program itself has used so far; the bits stay.
+  private func noteUse(of pid: Int32, _ mappings: [Mapping]) {
+    guard let process = processes[pid], process.lastUse.hasBegun, let facts = try? inspector.facts(of: pid),
+      facts.identity == process.facts.identity, process.lastUse.isWorthScanning(processorTicks: facts.processorTicks)
+    else { return }
+    processes[pid]?.lastUse.note(mappings, at: now().monotonic)
+  }
+
+  /// The agent reads the headers of what it drops, and collectors and callbacks run in the program: none of that is a use of it. What
+  /// the program used in the same moment goes with it, and is seen when it is used again.
+  private func passOverOwnUse(of pid: Int32) {
+    guard processes[pid]?.lastUse.hasBegun == true, let facts = try? inspector.facts(of: pid),
+      (try? inspector.clearReferenced(of: pid)) != nil
+    else { return }
+    processes[pid]?.lastUse.passOver(processorTicks: facts.processorTicks)
   }
 
   /// So far, by the rungs' own measurements.
@@ -278,6 +297,7 @@ extension Supervisor {
     var used: [Int32: Set<LastUse.FileKey>] = [:]
     for pid in watched {
       guard let mappings = try? inspector.mappings(of: pid) else { continue }
+      processes[pid]?.lastUse.note(mappings, at: now().monotonic)
       for mapping in mappings where mapping.usage.referenced > .zero {
         guard case .file(let file) = mapping.backing else { continue }
         used[pid, default: []].insert(LastUse.FileKey(device: file.device, inode: file.inode))

@@ -104,6 +104,11 @@ extension Supervisor {
 
   private func checkAllowed(_ package: String) throws(CommandError) {
     let preference = unloading.policy.settings.preferences[package] ?? UnitPreference()
+    if let rule = unloading.setByRules.denials[package] {
+      throw .denied(
+        "'\(package)' is to stay: the rule '\(rule)' denies unloading it (mlos rules disable \(rule) ends that, --force passes over it)"
+      )
+    }
     if preference.allowUnload == false {
       throw .denied(
         "'\(package)' is to stay: its user denies unloading it (mlos prefer \(package) none takes that back, --force passes over it)"

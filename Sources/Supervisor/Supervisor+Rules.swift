@@ -46,6 +46,19 @@ extension RuleCondition {
   }
 }
 
+extension RuleAction {
+  /// Nil for an action that sets nothing.
+  fileprivate var settingKey: RuleSettingKey? {
+    switch self {
+    case .setStrategy(_, of: let name?): .packageStrategy(name)
+    case .setStrategy(_, of: nil): .strategy
+    case .allow(let name), .deny(let name): .packagePermission(name)
+    case .useProfile: .profile
+    case .unload, .collect, .log: nil
+    }
+  }
+}
+
 extension RuleState.Standing {
   fileprivate var word: String {
     switch self {
@@ -70,7 +83,7 @@ extension Supervisor {
         RuleSnapshot(
           rule: state.rule, state: state.standing.word, explanation: state.description,
           holdsSince: state.secondsTrue.map { wall - $0 }, lastFiredAt: state.secondsSinceFired.map { wall - $0 },
-          firings: state.firings)
+          firings: state.firings, heldBack: state.heldBack.map(\.description))
       })
   }
 
@@ -81,6 +94,7 @@ extension Supervisor {
     var requests: [ReclaimUnit: UnloadReason] = [:]
     for rule in fired {
       for action in rule.actions { carryOut(action, of: rule.rule, snapshot, &requests, at: moment) }
+      for heldBack in rule.heldBack where heldBack.isNew { tell(heldBack, of: rule.rule, at: moment) }
       for contradiction in rule.contradicted {
         logger.warning(
           "rules contradict each other, the first one counts",
@@ -97,24 +111,16 @@ extension Supervisor {
     case .unload(let name):
       for unit in snapshot.units where unit.unit.name == name && unit.isLoaded { requests[unit.unit] = .rule(rule) }
     case .setStrategy(let strategy, of: let name?):
-      set("unloading.packages.\(name).strategy", unloading.policy.settings.preferences[name]?.strategy, strategy, rule, moment) {
+      set(.packageStrategy(name), strategy, rule, moment) {
         $0.preferences[name, default: UnitPreference()].strategy = strategy
       }
-    case .setStrategy(let strategy, of: nil):
-      set("unloading.strategy", unloading.policy.settings.strategy, strategy, rule, moment) { $0.strategy = strategy }
+    case .setStrategy(let strategy, of: nil): set(.strategy, strategy, rule, moment) { $0.strategy = strategy }
     case .allow(let name), .deny(let name):
       let isAllowed = if case .allow = action { true } else { false }
-      let before = unloading.policy.settings.preferences[name]?.allowUnload
-      set("unloading.packages.\(name).allow_unload", before.map { "\($0)" }, "\(isAllowed)", rule, moment) {
+      set(.packagePermission(name), "\(isAllowed)", rule, moment) {
         $0.preferences[name, default: UnitPreference()].allowUnload = isAllowed
       }
-    case .useProfile(let profile):
-      let configured = unloading.configured
-      set("unloading.profile", nil, profile?.rawValue ?? "none", rule, moment) { settings in
-        let preferences = settings.preferences
-        settings = profile?.applied(to: configured) ?? configured
-        settings.preferences = preferences
-      }
+    case .useProfile(let profile): use(profile, rule, moment)
     case .collect: collect(for: rule)
     case .log(let message): logger.notice("rule", metadata: ["rule": "\(rule)", "message": "\(message)"])
     }
@@ -122,16 +128,67 @@ extension Supervisor {
 
   /// Changes a setting until the configuration is read again; recorded when it is another one.
   private func set(
-    _ key: String, _ old: String?, _ new: String, _ rule: String, _ moment: Moment, _ change: (inout UnloadingSettings) -> Void
+    _ key: RuleSettingKey, _ new: String, _ rule: String, _ moment: Moment, _ change: (inout UnloadingSettings) -> Void
   ) {
     let before = unloading.policy.settings
     change(&unloading.policy.settings)
+    unloading.setByRules.take(key, new, of: rule)
     guard unloading.policy.settings != before else { return }
+    recordSetting(key.name, key.value(in: before), new, rule, moment)
+  }
+
+  /// A profile as a rule chooses it; what a rule set by itself stays.
+  private func use(_ profile: TaskProfile?, _ rule: String, _ moment: Moment) {
+    let before = unloading.policy.settings
+    var settings = profile?.applied(to: unloading.configured) ?? unloading.configured
+    settings.preferences = before.preferences
+    if unloading.setByRules.isOwn(.strategy) { settings.strategy = before.strategy }
+    let old = unloading.setByRules[.profile]
+    unloading.policy.settings = settings
+    unloading.setByRules.take(profile, of: rule, settings, configured: unloading.configured)
+    guard settings != before else { return }
+    recordSetting(RuleSettingKey.profile.name, old, profile?.rawValue ?? "none", rule, moment)
+  }
+
+  private func recordSetting(_ key: String, _ old: String?, _ new: String, _ rule: String, _ moment: Moment) {
     logger.notice("rule sets", metadata: ["rule": "\(rule)", "key": "\(key)", "value": "\(new)"])
     recorder?.record(
       ConfigurationChange(
         time: moment.wall, key: key, old: old, new: new, origin: "rule \(rule)", requester: Requester("rule \(rule)")))
   }
+
+  /// Said once: at each look the rules want it again.
+  private func tell(_ heldBack: HeldBack, of rule: String, at moment: Moment) {
+    logger.warning(
+      "rules turn a setting to and fro, it stays for a while",
+      metadata: [
+        "rule": "\(rule)", "action": "\(heldBack.action)", "stays": "\(heldBack.standing)", "first": "\(heldBack.winner)",
+        "seconds": "\(Int(heldBack.secondsLeft.rounded(.up)))",
+      ])
+    guard let key = heldBack.standing.settingKey else { return }
+    let stays = unloading.setByRules[key]
+    recorder?.record(
+      ConfigurationChange(
+        time: moment.wall, key: key.name, old: stays, new: stays,
+        origin: "rules '\(heldBack.winner)' and '\(rule)' turn it to and fro", requester: Requester("rule \(heldBack.winner)")))
+  }
+
+  /// What rules have set ends with the configuration that they were given with; recorded where that changes a value.
+  func endRuleSettings(_ settings: UnloadingSettings, by requester: Requester) {
+    let wall = now().wall
+    for ended in unloading.setByRules.end(settings) {
+      logger.notice(
+        "what a rule set has ended",
+        metadata: ["rule": "\(ended.rule)", "key": "\(ended.key)", "value": "\(ended.new ?? "not set")"])
+      recorder?.record(
+        ConfigurationChange(
+          time: wall, key: ended.key, old: ended.old, new: ended.new, origin: "what rule '\(ended.rule)' set has ended",
+          requester: requester))
+    }
+  }
+
+  /// What rules have set and is in force, by key.
+  public func ruleSettings() -> [RuleSetting] { unloading.setByRules.all }
 
   private func ruleMetrics(_ snapshot: Snapshot, at moment: Moment) -> RuleMetrics {
     let now = Instant(nanoseconds: moment.monotonic)

@@ -7,6 +7,7 @@ struct Unloading {
   /// As configured; what rules set comes on top of it, until the configuration is read again.
   private(set) var configured: UnloadingSettings
   var rules = RuleWork()
+  var setByRules = RuleSettings()
   var pressure = PressureWork()
   /// Monotonic time of the next look.
   var nextCheck: UInt64 = 0
@@ -185,7 +186,7 @@ extension Supervisor {
     }
     return PlanSnapshot(
       takenAt: moment.wall, settings: policy.settings, configured: unloading.configured, memory: memory, wanted: review.wanted,
-      isPressed: review.isPressed,
+      isPressed: review.isPressed, deniedByRule: unloading.setByRules.denials,
       rows: rows.sorted { ($0.order ?? .max, $0.judgement.unit) < ($1.order ?? .max, $1.judgement.unit) },
       names: Set(units.map(\.unit.name)).sorted())
   }

@@ -119,7 +119,11 @@ public actor Supervisor: SupervisorCommands {
   }
 
   /// Settings that may change while running; the event history keeps its size.
-  public func reload(observeInterval: Double?, processLimit: Int, unloading settings: UnloadingSettings, rules: [Rule] = []) {
+  public func reload(
+    observeInterval: Double?, processLimit: Int, unloading settings: UnloadingSettings, rules: [Rule] = [],
+    by requester: Requester = Requester("configuration")
+  ) {
+    endRuleSettings(settings, by: requester)
     unloading.take(settings, rules)
     unloading.nextCheck = 0
     options.observeInterval = observeInterval

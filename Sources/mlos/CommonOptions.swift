@@ -111,6 +111,19 @@ struct ProcessArgument: ExpressibleByArgument {
   static var adoptable: CompletionKind { .custom { _, _, _ in WatchedProcesses.identifiers(withAgent: false).map(String.init) } }
 }
 
+/// A name that is asked for.
+enum AskedName {
+  /// A path's longest: no unit and no rule has a longer name.
+  static let limit = 4096
+
+  /// Before it goes into a request, whose head has a limit of its own that says nothing of a name.
+  static func check(_ name: String) throws {
+    if name.isEmpty { throw Failure(status: .usage, message: "the name is empty") }
+    let bytes = name.utf8.count
+    if bytes > limit { throw Failure(status: .usage, message: "the name has \(bytes) bytes; none is longer than \(limit)") }
+  }
+}
+
 /// Relative to the current directory.
 func absolutePath(_ path: String) -> String { String(decoding: absolutePath(Array(path.utf8)), as: UTF8.self) }
 

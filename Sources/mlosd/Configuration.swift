@@ -34,7 +34,12 @@ actor Configuration: ConfigurationKeeping {
     self.logger = logger
   }
 
-  nonisolated func shown() async -> ConfigAnswer { ConfigAnswer(current.value) }
+  /// Rules have the last word, until the configuration is read again.
+  nonisolated func shown() async -> ConfigAnswer {
+    var answer = ConfigAnswer(current.value)
+    for setting in await supervisor.ruleSettings() { answer.take(setting) }
+    return answer
+  }
 
   func change(
     _ key: String, to value: String?, by requester: Requester
@@ -112,7 +117,7 @@ actor Configuration: ConfigurationKeeping {
     }
     await supervisor.reload(
       observeInterval: DaemonService.observeInterval(now), processLimit: now.agentsLimit, unloading: UnloadingSettings(now),
-      rules: now.rules)
+      rules: now.rules, by: requester)
     logger.notice(
       words,
       metadata: ["changed": "\(changed.reloadable.joined(separator: " "))", "by": "\(requester.name)"])

@@ -193,6 +193,18 @@ extension Logger.Level {
 }
 
 extension ConfigAnswer {
+  /// Puts what a rule has set in the place of what is configured.
+  mutating func take(_ setting: RuleSetting) {
+    if let index = settings.firstIndex(where: { $0.key == setting.key }) {
+      (settings[index].value, settings[index].origin) = (setting.value, "rule \(setting.rule)")
+    } else {
+      settings.append(
+        SettingRow(
+          key: setting.key, value: setting.value, origin: "rule \(setting.rule)", summary: Settings.summary(of: setting.key) ?? ""
+        ))
+    }
+  }
+
   init(_ settings: Settings) {
     self.init(
       file: Known(settings.file),

@@ -139,7 +139,8 @@ extension RuleRow {
       name: rule.name, isEnabled: rule.isEnabled, state: snapshot.state, explanation: snapshot.explanation,
       condition: rule.condition.description, forSeconds: rule.holdSeconds, everySeconds: rule.cooldownSeconds, after: rule.after,
       actions: rule.actions.map(\.description), holdsSince: Known(snapshot.holdsSince), lastFiredAt: Known(snapshot.lastFiredAt),
-      firings: snapshot.firings, origin: origin?.description ?? "", isRuntime: origin?.isRuntime ?? false,
+      firings: snapshot.firings, heldBack: snapshot.heldBack, origin: origin?.description ?? "",
+      isRuntime: origin?.isRuntime ?? false,
       text: RuleFile.text([rule]))
   }
 }

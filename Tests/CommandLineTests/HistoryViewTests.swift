@@ -42,6 +42,29 @@ import Wire
     #expect(view.lines(wide, clock: clock)[0].contains("numpy (4711)  stays  Usage"))
   }
 
+  @Test("why nothing came back stands at the end of the line") func obstacle() throws {
+    var view = try view()
+    view.decisions[0].outcomes[0].result = "kept"
+    view.decisions[0].outcomes[0].obstacle = Known("nodelete")
+    #expect(view.lines(wide, clock: clock)[0].hasSuffix("(balanced)  \(ReclaimWords.reason("nodelete"))"))
+    view.decisions[0].outcomes[0].obstacle = Known(nil)
+    #expect(view.lines(wide, clock: clock)[0].hasSuffix("(balanced)"))
+  }
+
+  @Test("what a rule set has ended, and what rules may not turn yet, is said so") func ruleSettings() throws {
+    var view = try view()
+    view.changes[0].origin = "what rule 'full' set has ended"
+    #expect(
+      view.lines(wide, clock: clock)[1]
+        == "2027-01-15 08:00:24  unloading.strategy  changed  balanced to aggressive  by user 1000  what rule 'full' set has ended"
+    )
+    view.changes[0].origin = "rules 'full' and 'free' turn it to and fro"
+    view.changes[0].old = view.changes[0].new
+    #expect(
+      view.lines(wide, clock: clock)[1]
+        == "2027-01-15 08:00:24  unloading.strategy  stays for a while  aggressive  rules 'full' and 'free' turn it to and fro")
+  }
+
   @Test("no line is wider than the terminal") func width() throws {
     for columns in [20, 40, 80] {
       for line in try view().lines(terminal(columns), clock: clock) { #expect(DisplayWidth.of(line) <= columns) }

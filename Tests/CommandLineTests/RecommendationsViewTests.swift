@@ -46,8 +46,18 @@ import Wire
     let fields = try #require(try JSONSerialization.jsonObject(with: json) as? [String: Any])
     let known = try #require(try JSONSerialization.jsonObject(with: Coding.encoder().encode(plan)) as? [String: Any])
     // Nothing of the plan is missing.
-    #expect(Set(fields.keys) == Set(known.keys).union(["decisions"]) && fields["schema"] as? String == "mlos.why/1")
+    #expect(
+      Set(fields.keys) == Set(known.keys).union(["decisions", "decisions_problem"]) && fields["schema"] as? String == "mlos.why/1"
+    )
     let without = try Coding.encoder().encode(WhyListing(plan, decisions: nil, pid: nil))
     #expect(String(decoding: without, as: UTF8.self).contains("\"decisions\":null"))
+  }
+
+  @Test("a journal that cannot be read is said to be, and not shown as no past") func problem() throws {
+    let plan: PlanAnswer = try ViewTests.fixture("plan")
+    let words = "the journal cannot be read: /j: written by a later version"
+    #expect(WhyListing(plan, decisions: nil, problem: words, pid: nil).decisionsProblem.value == words)
+    #expect(WhyView.lines(problem: words, wide) == ["", "what was decided before is not known: \(words)"])
+    #expect(WhyView.lines(problem: nil, wide) == [])
   }
 }

@@ -100,6 +100,26 @@ func terminal(_ columns: Int) -> Terminal { Terminal(isTerminal: true, measured:
     #expect(Self.table.lines(terminal(20)) == [" PID  NAME      SIZE", "   1  日…       10 B", "4711  sh    1.50 KiB"])
   }
 
+  @Test("a name that none can be is refused without repeating it") func longNames() throws {
+    try AskedName.check(String(repeating: "x", count: 4096))
+    #expect(throws: Failure(status: .usage, message: "the name has 100000 bytes; none is longer than 4096")) {
+      try AskedName.check(String(repeating: "x", count: 100_000))
+    }
+    #expect(throws: Failure.self) { try AskedName.check("") }
+  }
+
+  @Test("a text that wraps goes on below its column, and nothing of it is lost") func wrapping() {
+    let table = Table(
+      columns: [.number("#"), .wrapping("WHY", minimum: 8), .text("FROM", minimum: 4, drop: 1)],
+      rows: [["1", "stays: idle for 3 s, and balanced gives it 15 min", "here"], ["2", "goes", "there"]])
+    #expect(
+      table.lines(terminal(30)) == [
+        "#  WHY                   FROM", "1  stays: idle for 3 s,  here", "   and balanced gives", "   it 15 min",
+        "2  goes                  there",
+      ])
+    #expect(table.lines(wide).count == 3)
+  }
+
   @Test(
     "terminals",
     arguments: [

@@ -80,7 +80,10 @@ private func reread(_ text: String) -> String {
       ("package.a.idle > -5s", "17: no metric is negative: a number begins with a digit"),
       ("memory.level > nan", "15: a share such as 60% or 0.6 is expected here, not 'nan'"),
       ("memory.level > 1e400", "15: '1e400' is written with an exponent; write the number out"),
-      ("memory.level > 1" + String(repeating: "0", count: 18), nil),
+      ("swap.used > 1" + String(repeating: "0", count: 18), nil),
+      ("memory.level > 100%", nil), ("process.a.cpu > 500%", nil),
+      ("memory.level > 500%", "15: memory.level is 0% to 100%, not '500%'"),
+      ("memory.stall >= 1.01", "16: memory.stall is 0% to 100%, not '1.01'"),
       (
         "memory.level > 1" + String(repeating: "0", count: 19),
         "15: '10000000000000000000' is beyond anything memory.level can be"

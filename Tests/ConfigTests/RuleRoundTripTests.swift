@@ -54,7 +54,10 @@ private struct RuleMaker {
     case 1: return .not(condition(depth + 1))
     case 2: return .all((0..<(2 + random.below(2))).map { _ in condition(depth + 1) })
     case 3: return .any((0..<(2 + random.below(2))).map { _ in condition(depth + 1) })
-    default: return .comparison(RuleComparison(metric(), random.element(of: RuleRelation.allCases), number()))
+    default:
+      let metric = metric()
+      let value = min(number(), metric.largest ?? .infinity)
+      return .comparison(RuleComparison(metric, random.element(of: RuleRelation.allCases), value))
     }
   }
 

@@ -40,7 +40,8 @@ import Testing
     try rules.set(Self.rule("a", after: ["null"], .setStrategy("night", of: nil)), by: "user 2", at: 5)
     #expect(
       Self.complaint { _ = try Self.loaded(rules) }
-        == "change by user 2: there is no strategy 'night'; there are aggressive, balanced, conservative")
+        == "change by user 2: there is no strategy 'night'; there are aggressive, balanced, conservative\n"
+        + "change by user 1: rules come after each other in a circle: null after a after null")
     try rules.set(Self.rule("a", after: ["null"]), by: "user 2", at: 5)
     #expect(
       Self.complaint { _ = try Self.loaded(rules) }
@@ -195,5 +196,21 @@ import Testing
     #expect(
       Self.complaint { _ = try check("rules: [{name: x, when: swap.used > 1, after: x, then: collect}]") }
         == "t:1:47: rule 'x' comes after itself")
+    // Beside other mistakes too, so that one look finds all.
+    let text = """
+      rules:
+      - {name: x, when: memory.level > 500%, then: collect}
+      - {name: y, when: swap.used > 1, after: z, then: collect}
+      - {name: z, when: swap.used > 1, after: y, then: {strategy: nigt}}
+      """
+    let complaints = Self.complaint { _ = try check(text) }
+    #expect(
+      complaints.split(separator: "\n").map(String.init) == [
+        "t:2:34: memory.level is 0% to 100%, not '500%'",
+        "t:3:41: rules come after each other in a circle: y after z after y",
+      ])
+    #expect(
+      Self.complaint { _ = try check(text.replacingOccurrences(of: "500%", with: "50%")) }.split(separator: "\n").count
+        == 2, "the strategy and the circle")
   }
 }

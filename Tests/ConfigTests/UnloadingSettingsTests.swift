@@ -104,6 +104,10 @@ import Testing
   @Test(
     "what is wrong below a name that people chose is named with its place",
     arguments: [
+      (
+        "unloading.strategies: {night: 999999999d}",
+        "f:1:31: 'unloading.strategies.night' must be a duration such as 60, 500ms or 5m, 1s to 2592000s, not '999999999d'"
+      ),
       ("unloading.strategies: {night: 0.5}", "f:1:31: 'unloading.strategies.night' must be 1s to 2592000s, not 500ms"),
       (
         "unloading.strategies: {night: -5}",

@@ -176,6 +176,59 @@ extension RuleEngine {
     #expect(engine.state(of: "a")?.firings == 2)
   }
 
+  @Test(
+    "a setting that two rules turn to and fro stays longer and longer, said once",
+    arguments: [
+      (.setStrategy("aggressive", of: nil), .setStrategy("balanced", of: nil)),
+      (.setStrategy("aggressive", of: "torch"), .setStrategy("balanced", of: "torch")),
+      (.allow("torch"), .deny("torch")), (.useProfile(.training), .useProfile(nil)),
+    ] as [(RuleAction, RuleAction)])
+  func takingTurns(one: RuleAction, other: RuleAction) throws {
+    var engine = try RuleEngine([
+      rule("full", when: above(level, 0.6), every: 1, one, .collect),
+      rule("free", when: .not(above(level, 0.6)), every: 1, other),
+    ])
+    var turned: [Int] = []
+    var told: [Int] = []
+    for second in 0..<3000 {
+      let fired = engine.evaluate(metrics([level: second % 2 == 0 ? 0.7 : 0.5]), at: Instant(seconds: Double(second)))
+      #expect(fired.map(\.rule) == [second % 2 == 0 ? "full" : "free"])
+      if fired[0].actions.contains(where: { [one, other].contains($0) }) {
+        // What stands is set again, which changes nothing.
+        if turned.isEmpty || (turned.count % 2 == 0) == (second % 2 == 0) { turned.append(second) }
+      }
+      // What is no setting is done whatever it sets.
+      #expect(fired[0].actions.contains(.collect) == (second % 2 == 0))
+      if fired[0].heldBack.contains(where: \.isNew) { told.append(second) }
+    }
+    #expect(turned == [0, 1, 2, 3, 64, 185, 426, 907, 1868, 2829])
+    #expect(told == [4])
+  }
+
+  @Test("how a rule stands says what it may not set yet; a calm of ten minutes ends it") func heldBackIsShown() throws {
+    var engine = try RuleEngine([
+      rule("full", when: above(level, 0.6), every: 1, .deny("torch")),
+      rule("free", when: .not(above(level, 0.6)), every: 1, .allow("torch")),
+    ])
+    for second in 0..<5 { _ = engine.look(second % 2 == 0 ? 0.7 : 0.5, at: Double(second)) }
+    _ = engine.look(0.5, at: 19)
+    #expect(engine.state(of: "free")?.heldBack == [])
+    #expect(
+      engine.state(of: "full")?.heldBack.map(\.description) == [
+        "deny torch waits 44 s: allow torch of rule 'free' stays that long, since rules turn it to and fro"
+      ])
+    _ = engine.look(0.5, at: 63)
+    #expect(engine.state(of: "full")?.heldBack == [])
+    // The last wish was at 4 s.
+    #expect(engine.evaluate(metrics([level: 0.7]), at: Instant(seconds: 605)).map(\.actions) == [[.deny("torch")]])
+    #expect(engine.evaluate(metrics([level: 0.5]), at: Instant(seconds: 606)).map(\.actions) == [[.allow("torch")]])
+    // Other rules end what was set, and begin anew.
+    for second in 607..<620 { _ = engine.look(second % 2 == 0 ? 0.7 : 0.5, at: Double(second)) }
+    #expect(engine.states.contains { !$0.heldBack.isEmpty })
+    try engine.set(rule("new", .collect))
+    #expect(engine.states.allSatisfy { $0.heldBack.isEmpty })
+  }
+
   @Test("a change that is refused changes nothing") func refused() throws {
     var engine = try RuleEngine([rule("a"), rule("b", after: ["a"])])
     #expect(throws: RuleFault.unknownAfter(rule: "b", name: "a")) { try engine.remove("a") }

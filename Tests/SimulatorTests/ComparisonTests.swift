@@ -27,13 +27,41 @@ import Testing
     #expect(row.reloadSeconds != nil)
   }
 
+  @Test("reload seconds at equal memory are added up over the limits, and are not known where one is not") func sums() {
+    let comparison = Simulation.compare(
+      trace: history, limits: [0.5, 0.9], policies: [.lru, .gdsf, .idle(), .mlosOnDemand], equalMemoryTo: .mlosOnDemand)
+    let sums = comparison.equalMemorySums
+    #expect(sums.map(\.policy) == ["mlos-on-demand", "lru", "gdsf", "idle-timeout", "bound"])
+    let own = comparison.rows.filter { $0.policy == "mlos-on-demand" }
+    #expect(sums[0].reloadSeconds == own.reduce(0) { $0 + $1.measures.reloadSeconds })
+    #expect(sums[0].reloads == own.reduce(0) { $0 + Double($1.measures.reloads) })
+    for sum in sums.dropFirst() {
+      let cells = comparison.equalMemory.filter { $0.policy == sum.policy }.map(\.reloadSeconds)
+      #expect(cells.count == 2)
+      #expect(sum.reloadSeconds == (cells.contains(nil) ? nil : cells.reduce(0) { $0 + ($1 ?? 0) }))
+      #expect(sum.reloads == nil || sum.policy != "bound")
+    }
+    #expect(comparison.equalMemorySumGrid.rows.map(\.count) == [4, 4, 4, 4, 4])
+    // The reference stands before the others of each limit, also when it is the only policy.
+    let alone = Simulation.compare(trace: history, limits: [0.5], policies: [.lru], equalMemoryTo: .lru)
+    #expect(alone.equalMemoryGrid.rows.map(\.first) == ["lru", "bound"])
+  }
+
+  @Test("who waits hears of every run, of how many there are") func progress() {
+    var told: [Comparison.Progress] = []
+    _ = Simulation.compare(trace: history, limits: [0.5, 0.9], policies: [.lru, .idle()], equalMemoryTo: .mlosOnDemand) {
+      told.append($0)
+    }
+    #expect(told.map(\.done) == Array(0..<told.count))
+    #expect(Set(told.map(\.total)) == [told.count])
+    #expect(told.first == Comparison.Progress(policy: "lru", limitShare: 0.5, done: 0, total: told.count))
+  }
+
   @Test func tablesLineUpAndMarkdownHasItsRule() {
     let comparison = Simulation.compare(trace: history, limits: [0.5], policies: [.lru, .gdsf])
-    let plain = comparison.table().split(separator: "\n")
-    #expect(plain.count == 3)
-    #expect(Set(plain.map(\.count)).count == 1)
-    #expect(plain[1].hasPrefix("lru "))
-    let markdown = comparison.table(.markdown).split(separator: "\n")
+    #expect(comparison.grid.rows.map(\.first) == ["lru", "gdsf"])
+    let markdown = comparison.grid.markdown().split(separator: "\n")
+    #expect(Set(markdown.map(\.count)).count == 2, "the rule has its own length")
     #expect(markdown.count == 4)
     #expect(markdown[1].hasPrefix("|---|---:|"))
     #expect(markdown.allSatisfy { $0.hasPrefix("|") && $0.hasSuffix("|") })
@@ -42,7 +70,8 @@ import Testing
   @Test func jsonHasAnObjectALine() {
     let comparison = Simulation.compare(trace: history, limits: [0.5], policies: [.lru, .modelMesh], equalMemoryTo: .lru)
     let lines = comparison.jsonLines().split(separator: "\n")
-    #expect(lines.count == 4)
+    // Two at the limit, two at equal memory with the bound, and three sums.
+    #expect(lines.count == 7)
     #expect(lines.allSatisfy { $0.hasPrefix(#"{"trace":"test","policy":""#) && $0.hasSuffix("}") })
     #expect(lines[0].contains(#""reload_seconds":"#))
     #expect(lines[1].contains(#""memory_bound_seconds":null"#))

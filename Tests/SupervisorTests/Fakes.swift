@@ -11,6 +11,8 @@ final class FakeProc: ProcessInspecting {
     var mappings: [Int32: [Mapping]] = [:]
     var failures: [Int32: InspectionError] = [:]
     var cleared: [Int32] = []
+    /// As the kernel does; else a test's bits stay as it set them.
+    var clearsReferenced = false
     var unmeasurable: Set<Int32> = []
     /// PIDs of `totals`, in order.
     var measured: [Int32] = []
@@ -48,7 +50,10 @@ final class FakeProc: ProcessInspecting {
     if refused { throw .notPermitted("smaps_rollup") }
     return try mappings(of: pid).reduce(into: MemoryUsage()) { $0 += $1.usage }
   }
-  func clearReferenced(of pid: Int32) throws(InspectionError) { state.withLock { $0.cleared.append(pid) } }
+  func clearReferenced(of pid: Int32) throws(InspectionError) {
+    state.withLock { $0.cleared.append(pid) }
+    if state.withLock({ $0.clearsReferenced }) { setReferenced(pid, .zero) }
+  }
 
   func add(_ pid: Int32, startTicks: UInt64 = 100, parent: Int32 = 1, ticks: UInt64 = 5, name: String = "server") {
     let facts = ProcessFacts(

@@ -67,6 +67,42 @@ import Testing
     }
   }
 
+  @Test("what the agent touches while it gives back is no use of the program's") func ownUseIsNone() async throws {
+    stage.proc.state.withLock { $0.clearsReferenced = true }
+    let agent = await add(10, session: 1)
+    let (proc, stageClock) = (stage.proc, stage.clock)
+    agent.state.withLock {
+      $0.answer = { _ in
+        // The headers of what it drops, and its own time.
+        proc.setReferenced(10, Bytes(4096))
+        proc.state.withLock { $0.facts[10]?.processorTicks += 1 }
+        return .done(0)
+      }
+    }
+    let before = await stage.supervisor.plan(name: "big").rows.first?.lastUsedAt
+    _ = try await stage.supervisor.reclaim(request(.package("big", pids: nil), [.modulePages]))
+    for _ in 0..<3 {
+      stageClock.advance(seconds: 60)
+      await stage.supervisor.tick()
+    }
+    #expect(await stage.supervisor.plan(name: "big").rows.first?.lastUsedAt == before)
+    // What the program touches afterwards is one.
+    proc.setReferenced(10, Bytes(4096))
+    proc.state.withLock { $0.facts[10]?.processorTicks += 1 }
+    stageClock.advance(seconds: 60)
+    await stage.supervisor.tick()
+    #expect(await stage.supervisor.plan(name: "big").rows.first?.lastUsedAt == stageClock.now.wall)
+  }
+
+  @Test("what the program used until it was asked is not forgotten") func useBeforeCounts() async throws {
+    stage.proc.state.withLock { $0.clearsReferenced = true }
+    _ = await add(10, session: 1, isIdle: false)
+    stage.proc.setReferenced(10, .mebibytes(1))
+    let asked = stage.clock.now.wall
+    _ = try await stage.supervisor.reclaim(request(.process(10), [.trim]))
+    #expect(await stage.supervisor.plan(name: "big").rows.first?.lastUsedAt == asked)
+  }
+
   @Test func everyProcessLetsGoBeforeTheFilesCopyDoes() async throws {
     let agents = [await add(10, session: 1), await add(11, session: 2)]
     let snapshot = try await stage.supervisor.reclaim(request(.package("big", pids: nil), [.modulePages]))

@@ -25,6 +25,7 @@ final class FakeHistory: HistoryRecording {
     var waiting: [CheckedContinuation<Void, Never>] = []
     var samples: [MetricSample] = []
     var flushes = 0
+    var changes: [ConfigurationChange] = []
   }
   let state = Mutex(State())
   var decisions: [DecisionRecord] { state.withLock { $0.decisions.map(\.record) } }
@@ -61,7 +62,8 @@ final class FakeHistory: HistoryRecording {
       }
     }
   }
-  func record(_ change: ConfigurationChange) {}
+  func record(_ change: ConfigurationChange) { state.withLock { $0.changes.append(change) } }
+  var changes: [ConfigurationChange] { state.withLock { $0.changes } }
   func record(_ samples: [MetricSample]) { state.withLock { $0.samples += samples } }
   func flush(at wall: Double) { state.withLock { $0.flushes += 1 } }
 }

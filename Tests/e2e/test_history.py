@@ -80,6 +80,8 @@ class History(Case):
         self.assertIn(row["id"], [d["id"] for d in listed["decisions"]])
 
         lines = watch.mlos("export", "--format", "json").stdout.splitlines()
+        short = watch.mlos("export", "--json").stdout.splitlines()
+        self.assertLessEqual({json.loads(line)["id"] for line in lines}, {json.loads(line)["id"] for line in short})
         exported = {d["id"]: d for d in map(json.loads, lines)}
         self.assertEqual(exported[row["id"]]["unit"], row["name"])
         table = list(csv.DictReader(io.StringIO(watch.mlos("export", "--format", "csv", "--what", "outcomes").stdout)))

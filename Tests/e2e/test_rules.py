@@ -74,6 +74,39 @@ class Rules(Case):
         self.assertIsNotNone(row["holds_since"])
         self.assertIn("full", watch.log.read_text())
 
+    def test_what_a_rule_has_set_is_shown_as_the_rules_and_ends_with_it(self) -> None:
+        watch = self.watch()
+        text = "rules: [{name: full, when: memory.level > 0.01%, then: [{strategy: aggressive}, {deny: torch}]}]\n"
+        self.assertEqual(self.add(watch, text).returncode, 0)
+        def shown() -> dict[str, dict] | None:
+            rows = {row["key"]: row for row in watch.get("/api/v1/config")["settings"]}
+            return rows if rows["unloading.strategy"]["origin"] == "rule full" else None
+        rows = watch.await_quietly("the rule sets", shown)
+        self.assertEqual(rows["unloading.strategy"]["value"], "aggressive")
+        denied = rows["unloading.packages.torch.allow_unload"]
+        self.assertEqual((denied["value"], denied["origin"]), ("false", "rule full"))
+        self.assertTrue(denied["summary"])
+        self.assertIn("rule full", self.mlos(watch, "config", "show", "--origin").stdout)
+        self.assertEqual(self.mlos(watch, "rules", "remove", "full").returncode, 0)
+        rows = {row["key"]: row for row in watch.get("/api/v1/config")["settings"]}
+        self.assertEqual((rows["unloading.strategy"]["value"], rows["unloading.strategy"]["origin"]), ("balanced", "default"))
+        self.assertNotIn("unloading.packages.torch.allow_unload", rows)
+        self.assertRegex(
+            self.mlos(watch, "history").stdout,
+            r"unloading.strategy  changed  aggressive to balanced  by user \d+  what rule 'full' set has ended")
+
+    def test_a_file_is_checked_as_json(self) -> None:
+        wrong = ("rules:\n- {name: a, when: memory.level > 500%, then: collect}\n"
+                 "- {name: b, when: swap.used > 1, after: c, then: collect}\n"
+                 "- {name: c, when: swap.used > 1, after: b, then: collect}\n")
+        done = run([MLOS, "rules", "check", "-", "--json"], input=wrong.encode(), text=True)
+        self.assertEqual(done.returncode, 78)
+        listing = json.loads(done.stdout)
+        self.assertEqual((listing["schema"], listing["rules"]), ("mlos.rules-check/1", None))
+        self.assertEqual([(m["line"], m["mistake"]) for m in listing["mistakes"]], [(2, "out-of-range"), (3, "circle")])
+        done = run([MLOS, "rules", "check", "-", "--json"], input=IDLE.encode(), text=True)
+        self.assertEqual((done.returncode, json.loads(done.stdout)["rules"]), (0, 1))
+
     def test_a_rule_of_a_file_is_turned_and_not_removed(self) -> None:
         watch = self.watch(FULL)
         self.assertRegex(self.mlos(watch, "rules", "disable", "full").stdout, r"full is disabled \(.*mlos.yaml:1, disabled by user")

@@ -37,6 +37,8 @@ public struct RuleRow: Codable, Sendable, Hashable {
   public var lastFiredAt: Known<Double>
   /// Times it fired since the supervisor knows it.
   public var firings: Int
+  /// What it wanted to set and may not yet, since rules turn that to and fro; each in words.
+  public var heldBack: [String]
   /// `/etc/mlos/mlos.yaml:3`, `run time, by user 0 at ...`, and who turned it on or off.
   public var origin: String
   /// It was added at run time, and can be removed.
@@ -47,7 +49,7 @@ public struct RuleRow: Codable, Sendable, Hashable {
   public init(
     name: String, isEnabled: Bool, state: String, explanation: String, condition: String, forSeconds: Double,
     everySeconds: Double, after: [String], actions: [String], holdsSince: Known<Double>, lastFiredAt: Known<Double>, firings: Int,
-    origin: String, isRuntime: Bool, text: String
+    heldBack: [String] = [], origin: String, isRuntime: Bool, text: String
   ) {
     self.name = name
     self.isEnabled = isEnabled
@@ -61,6 +63,7 @@ public struct RuleRow: Codable, Sendable, Hashable {
     self.holdsSince = holdsSince
     self.lastFiredAt = lastFiredAt
     self.firings = firings
+    self.heldBack = heldBack
     self.origin = origin
     self.isRuntime = isRuntime
     self.text = text

@@ -73,6 +73,7 @@ struct HistoryCommand: AsyncParsableCommand {
   func run() async throws {
     let client = try connection.client()
     let span = when.span
+    if let asked = name ?? metric { try AskedName.check(asked) }
     if let metric {
       do {
         try await output.show({ () async throws(ClientError) in
@@ -90,7 +91,7 @@ struct HistoryCommand: AsyncParsableCommand {
     do throws(ClientError) {
       let decisions = try await client.decisions(of: name, in: span, limit: limit)
       let all = try await client.changes(in: span, limit: limit)
-      let changes = name.map { name in all.filter { $0.key.hasPrefix("unloading.packages.\(UnitName.written(name)).") } } ?? all
+      let changes = name.map { name in all.filter { $0.key.hasPrefix("unloading.packages.\(UnitName.inPath(name)).") } } ?? all
       let notices = name == nil ? try await client.notices(in: span, limit: limit) : []
       let view = HistoryView(decisions: decisions, changes: changes, notices: notices, limit: limit)
       if output.json {
@@ -120,7 +121,8 @@ struct ExportCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp("\(formats.joined(separator: ", ")).", valueName: "format"), completion: .list(formats))
-  var format: String
+  var format: String?
+  @Flag(help: "Short for --format json.") var json = false
   @Option(
     help: ArgumentHelp("\(kinds.joined(separator: ", ")); metrics are those of the last day.", valueName: "what"),
     completion: .list(kinds))
@@ -129,6 +131,10 @@ struct ExportCommand: AsyncParsableCommand {
   @OptionGroup var connection: ConnectionOptions
 
   func validate() throws {
+    guard let format = chosenFormat else {
+      throw ValidationError("give --format \(Self.formats.joined(separator: ", ")), or --json")
+    }
+    if json, format != "json" { throw ValidationError("--json and --format \(format) exclude each other") }
     guard Self.formats.contains(format) else {
       throw ValidationError("unknown format '\(format)'; there are \(Self.formats.joined(separator: ", "))")
     }
@@ -137,10 +143,13 @@ struct ExportCommand: AsyncParsableCommand {
     }
   }
 
+  private var chosenFormat: String? { format ?? (json ? "json" : nil) }
+
   func run() async throws {
     Output.prepare()
     let client = try connection.client()
     let span = when.span
+    guard let format = chosenFormat else { return }
     do throws(ClientError) {
       var cursor: String?
       repeat {

@@ -38,7 +38,7 @@ struct WhyCommand: AsyncParsableCommand {
 
   func run() async throws {
     let client = try connection.client()
-    guard !name.isEmpty else { throw Failure(status: .usage, message: "the name is empty") }
+    try AskedName.check(name)
     Output.prepare()
     var isElsewhere = false
     do throws(ClientError) {
@@ -48,8 +48,11 @@ struct WhyCommand: AsyncParsableCommand {
         plan = try await client.plan(name: name).body
       } catch .answered(404, let refusal) {
         // Not in memory now: what was decided about it before may say why.
-        let decided = try await decisions(client)
-        guard let decided, !decided.isEmpty else { throw .answered(status: 404, refusal) }
+        let (decided, problem) = try await decisions(client)
+        guard let decided, !decided.isEmpty else {
+          if let problem { Output.complain("what was decided before is not known: \(problem)") }
+          throw .answered(status: 404, refusal)
+        }
         guard output.json else {
           Output.print(terminal.wrapped("\(name) is not in memory now", indent: 2) + WhyView.lines(decided, terminal))
           return
@@ -59,10 +62,11 @@ struct WhyCommand: AsyncParsableCommand {
         try show(WhyListing(now, decisions: decided, pid: nil))
         return
       }
-      let decided = try await decisions(client)
-      guard !output.json else { return try show(WhyListing(plan, decisions: decided, pid: pid?.pid)) }
+      let (decided, problem) = try await decisions(client)
+      guard !output.json else { return try show(WhyListing(plan, decisions: decided, problem: problem, pid: pid?.pid)) }
       Output.print(
-        WhyView(answer: plan, pid: pid?.pid, showsAll: all).lines(terminal) + WhyView.lines(decided ?? [], terminal))
+        WhyView(answer: plan, pid: pid?.pid, showsAll: all).lines(terminal) + WhyView.lines(decided ?? [], terminal)
+          + WhyView.lines(problem: problem, terminal))
       // As for a name that is not there.
       if let pid, !plan.units.contains(where: { $0.pid.value == pid.pid }) { isElsewhere = true }
     } catch {
@@ -77,12 +81,12 @@ struct WhyCommand: AsyncParsableCommand {
     Output.print([JSONText.indented(compact)])
   }
 
-  /// The last ones of the journal, newest first; nil where none is kept.
-  private func decisions(_ client: ControlClient) async throws(ClientError) -> [DecisionRow]? {
+  /// The last ones of the journal, newest first; nil where none is kept or it cannot be read, and why that is.
+  private func decisions(_ client: ControlClient) async throws(ClientError) -> (rows: [DecisionRow]?, problem: String?) {
     do throws(ClientError) {
-      return try await client.decisions(of: name, pid: pid?.pid, limit: WhyView.shown)
-    } catch .answered(409, _) {
-      return nil
+      return (try await client.decisions(of: name, pid: pid?.pid, limit: WhyView.shown), nil)
+    } catch .answered(409, let refusal) {
+      return (nil, refusal.error.message)
     }
   }
 }

@@ -49,7 +49,7 @@ struct RulesCommand: AsyncParsableCommand {
 
     func run() async throws {
       let client = try connection.client()
-      try RulesCommand.check(name)
+      try AskedName.check(name)
       try await output.show({ () async throws(ClientError) in try await client.rule(name) }) { answer in
         answer.rules.flatMap { RuleView(rule: $0, takenAt: answer.takenAt).lines(output.terminal) }
       }
@@ -65,6 +65,7 @@ struct RulesCommand: AsyncParsableCommand {
         """)
 
     @Argument(help: "A YAML file of rules; - is standard input.", completion: .file(extensions: ["yaml", "yml"])) var file: String
+    @Flag(help: "Print JSON, with every mistake.") var json = false
     @OptionGroup var connection: ConnectionOptions
 
     func run() throws {
@@ -74,11 +75,43 @@ struct RulesCommand: AsyncParsableCommand {
         try (try? connection.settings(changedAtRunTime: true, withAddedRules: true))
         ?? connection.settings(changedAtRunTime: true)
       let label = RulesCommand.label(file)
+      let count: Int
       do throws(ConfigErrors) {
-        let count = try RuleFile.check(try RuleFile.contents(of: file, called: label), path: label, beside: settings)
-        Output.print(["\(label): \(Phrases.count(count, "rule", "rules")), nothing is wrong"])
+        count = try RuleFile.check(try RuleFile.contents(of: file, called: label), path: label, beside: settings)
       } catch {
+        if json {
+          try Self.show(RulesCheckListing(file: label, rules: nil, mistakes: error.errors))
+          throw ExitCode(ExitStatus.configuration.rawValue)
+        }
         throw RulesCommand.wrong(error.errors.map { "\($0)" })
+      }
+      guard json else { return Output.print(["\(label): \(Phrases.count(count, "rule", "rules")), nothing is wrong"]) }
+      try Self.show(RulesCheckListing(file: label, rules: count, mistakes: []))
+    }
+  }
+
+  /// `mlos rules check --json`.
+  struct RulesCheckListing: Codable, Equatable {
+    struct Mistake: Codable, Equatable {
+      var line: Known<Int>
+      var column: Known<Int>
+      var field: Known<String>
+      /// A stable word.
+      var mistake: String
+      var message: String
+    }
+    var schema = "mlos.rules-check/1"
+    var file: String
+    /// Nil when something is wrong.
+    var rules: Known<Int>
+    var mistakes: [Mistake]
+
+    init(file: String, rules: Int?, mistakes: [ConfigError]) {
+      self.file = file
+      self.rules = Known(rules)
+      self.mistakes = mistakes.map {
+        Mistake(
+          line: Known($0.line), column: Known($0.column), field: Known($0.field), mistake: $0.code.rawValue, message: $0.message)
       }
     }
   }
@@ -123,7 +156,7 @@ struct RulesCommand: AsyncParsableCommand {
 
     func run() async throws {
       let client = try connection.client()
-      try RulesCommand.check(name)
+      try AskedName.check(name)
       try await output.show({ () async throws(ClientError) in try await client.removeRule(name) }) { answer in
         guard let rule = answer.rules.first else { return ["\(name) is removed"] }
         return ["\(name) is removed; the one of \(rule.origin) holds again"]
@@ -162,11 +195,13 @@ struct RulesCommand: AsyncParsableCommand {
   }
 }
 
-extension RulesCommand {
-  fileprivate static func check(_ name: String) throws {
-    if name.isEmpty { throw Failure(status: .usage, message: "the name is empty") }
+extension RulesCommand.Check {
+  fileprivate static func show(_ listing: RulesCommand.RulesCheckListing) throws {
+    Output.print([JSONText.indented(Array(try Coding.encoder().encode(listing)))])
   }
+}
 
+extension RulesCommand {
   fileprivate static func label(_ file: String) -> String { file == "-" ? "standard input" : file }
 
   fileprivate static func wrong(_ mistakes: [String]) -> Failure {
@@ -177,7 +212,7 @@ extension RulesCommand {
     async throws
   {
     let client = try connection.client()
-    try check(name)
+    try AskedName.check(name)
     try await change(output, isEnabled ? "enabled" : "disabled") { () async throws(ClientError) in
       try await client.turnRule(name, on: isEnabled)
     }

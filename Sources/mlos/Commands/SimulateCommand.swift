@@ -1,4 +1,5 @@
 import ArgumentParser
+import FoundationEssentials
 import Glibc
 import Simulator
 
@@ -53,21 +54,25 @@ struct SimulateCommand: ParsableCommand {
 
   func run() throws {
     Output.prepare()
+    let trace = try history()
+    guard !trace.events.isEmpty else {
+      let source = self.trace.map { $0 == "-" ? "standard input" : $0 } ?? trace.header.source
+      throw Failure(status: .usage, message: "\(source): nothing is used in it, so there is nothing to play")
+    }
+    let progress = SimulationProgress()
+    defer { progress.end() }
     let comparison = Simulation.compare(
-      trace: try history(), limits: limit.isEmpty ? Simulation.defaultLimits : limit.map { $0 / 100 },
+      trace: trace, limits: limit.isEmpty ? Simulation.defaultLimits : limit.map { $0 / 100 },
       policies: policy.isEmpty ? PolicyChoice.all : policy.compactMap(PolicyChoice.named),
-      equalMemoryTo: equalMemory.flatMap(PolicyChoice.named))
+      equalMemoryTo: equalMemory.flatMap(PolicyChoice.named), progress: progress.take)
+    progress.end()
     if json {
       Output.print([Self.trimmed(comparison.jsonLines())])
       return
     }
-    let style: Comparison.Style = markdown ? .markdown : .plain
-    var lines = [
-      "\(comparison.source): \(Phrases.duration(comparison.duration)), units of \(comparison.totalBytes) together", "",
-    ]
-    lines.append(Self.trimmed(comparison.table(style)))
-    if !comparison.equalMemory.isEmpty { lines += ["", Self.trimmed(comparison.equalMemoryTable(style))] }
-    Output.print(lines)
+    let terminal = Terminal.current(environment: ProcessInfo.processInfo.environment, noColour: true)
+    let view = SimulationView(comparison: comparison)
+    Output.print(markdown ? view.markdown() : view.lines(terminal))
   }
 
   private func history() throws -> Trace {

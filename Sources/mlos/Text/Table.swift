@@ -9,6 +9,8 @@ struct Table {
     var minimum: Int?
     /// A cut text keeps its end: paths.
     var keepsEnd: Bool
+    /// A text that is too long goes on in the next line instead of being cut.
+    var wraps = false
     /// Where it is too narrow for all, the highest goes first; nil stays whatever happens.
     var dropOrder: Int?
 
@@ -24,6 +26,9 @@ struct Table {
     }
     static func text(_ title: String, minimum: Int? = nil, keepsEnd: Bool = false, drop: Int? = nil) -> Column {
       Column(title: title, alignment: .left, minimum: minimum, keepsEnd: keepsEnd, dropOrder: drop)
+    }
+    static func wrapping(_ title: String, minimum: Int, drop: Int? = nil) -> Column {
+      Column(title: title, alignment: .left, minimum: minimum, keepsEnd: false, wraps: true, dropOrder: drop)
     }
   }
 
@@ -52,7 +57,17 @@ struct Table {
     let layout = layout(width: terminal.columns)
     let heading = layout.map { Cell(columns[$0.column].title, .heading) }
     return [line(heading, layout, terminal)]
-      + rows.map { row in line(layout.map { row[$0.column] }, layout, terminal) }
+      + rows.flatMap { row in lines(layout.map { row[$0.column] }, layout, terminal) }
+  }
+
+  /// A row: as many lines as its longest text that wraps.
+  private func lines(_ cells: [Cell], _ layout: [(column: Int, width: Int)], _ terminal: Terminal) -> [String] {
+    let pieces = zip(cells, layout).map { cell, place in
+      columns[place.column].wraps ? DisplayWidth.wrapped(cell.text, to: place.width, indent: 0) : [cell.text]
+    }
+    return (0..<(pieces.map(\.count).max() ?? 1)).map { number in
+      line(zip(cells, pieces).map { Cell(number < $1.count ? $1[number] : "", $0.emphasis) }, layout, terminal)
+    }
   }
 
   /// Which columns are shown, and how wide.
@@ -90,11 +105,12 @@ struct Table {
 
   private func line(_ cells: [Cell], _ layout: [(column: Int, width: Int)], _ terminal: Terminal) -> String {
     var line = ""
-    for (position, (cell, place)) in zip(cells, layout).enumerated() {
+    let last = cells.lastIndex { !$0.text.isEmpty } ?? 0
+    for (position, (cell, place)) in zip(cells, layout).enumerated() where position <= last {
       let column = columns[place.column]
       let text = DisplayWidth.cut(cell.text, to: place.width, keepingEnd: column.keepsEnd)
       let padding = String(repeating: " ", count: max(place.width - DisplayWidth.of(text), 0))
-      let isLast = position == layout.count - 1
+      let isLast = position == last
       line += position == 0 ? "" : String(repeating: " ", count: Self.gap)
       switch column.alignment {
       case .right: line += padding + cell.emphasis.applied(to: text, terminal)

@@ -83,10 +83,20 @@ struct HistoryView {
   }
 
   private static func line(_ row: ChangeRow, _ terminal: Terminal, clock: (Double) -> String) -> String {
-    joined(
+    if row.origin.hasSuffix(" turn it to and fro") {
+      return joined(
+        [
+          (time(row.at, clock), .faint), (row.key, .plain), ("stays for a while", .warning), (shown(row.new.value), .plain),
+          (row.origin, .plain),
+        ], terminal)
+    }
+    // Who caused it does not say that nobody chose this value.
+    let isEnd = row.origin.hasSuffix(" has ended")
+    return joined(
       [
         (time(row.at, clock), .faint), (row.key, .plain), ("changed", .good),
         ("\(shown(row.old.value)) to \(shown(row.new.value))", .plain), ("by \(row.requester.name)", .plain),
+        (isEnd ? row.origin : "", .plain),
       ], terminal)
   }
 

@@ -17,8 +17,9 @@ struct PlanView {
   private func table(_ units: [PlanUnit]) -> Table {
     Table(
       columns: [
-        .number("#", drop: 6), .text("UNIT", minimum: 10), .text("PROCESS", minimum: 8, drop: 3), .number("BRINGS BACK"),
-        .number("IDLE", drop: 2), .number("AGAIN IN 10 MIN", drop: 5), .text("WHY", minimum: 12, drop: 4),
+        .number("#", drop: 5), .text("UNIT", minimum: 10), .text("PROCESS", minimum: 10, keepsEnd: true, drop: 3),
+        .number("BRINGS BACK"), .number("IDLE", drop: 2), .number("AGAIN IN 10 MIN", drop: 6),
+        .wrapping("WHY", minimum: 20, drop: 4),
       ],
       rows: units.map { unit in
         let isGoing = unit.verdict == "unload"
@@ -112,6 +113,11 @@ struct WhyView {
     guard !decisions.isEmpty else { return [] }
     return ["", Emphasis.heading.applied(to: "decided before", terminal)]
       + decisions.reversed().map { HistoryView.line($0, terminal, clock: EventLine.localTime) }
+  }
+
+  /// Why nothing is known of what was decided before.
+  static func lines(problem: String?, _ terminal: Terminal) -> [String] {
+    problem.map { [""] + terminal.footnote("what was decided before is not known: \($0)", .warning) } ?? []
   }
 
   private func describe(_ unit: PlanUnit, _ terminal: Terminal) -> [String] {

@@ -12,13 +12,15 @@ struct WhyListing: Codable, Equatable {
   var isPressed: Bool
   /// Empty when nothing of that name is in memory now.
   var units: [PlanUnit]
-  /// Oldest first; null where no journal is kept.
+  /// Oldest first; null where no journal is kept or it cannot be read.
   var decisions: Known<[DecisionRow]>
+  /// Why `decisions` is null; else null.
+  var decisionsProblem: Known<String>
 
   /// - Parameters:
   ///   - decisions: Newest first.
   ///   - pid: Units of this process only; nil for all.
-  init(_ plan: PlanAnswer, decisions: [DecisionRow]?, pid: Int32?) {
+  init(_ plan: PlanAnswer, decisions: [DecisionRow]?, problem: String? = nil, pid: Int32?) {
     takenAt = plan.takenAt
     enabled = plan.enabled
     acts = plan.acts
@@ -28,5 +30,6 @@ struct WhyListing: Codable, Equatable {
     isPressed = plan.isPressed
     units = plan.units.filter { pid == nil || $0.pid.value == pid }
     self.decisions = Known(decisions.map { $0.reversed() })
+    decisionsProblem = Known(problem)
   }
 }
