@@ -22,6 +22,8 @@ public protocol ProcessInspecting: Sendable {
   func totals(of pid: Int32) throws(InspectionError) -> MemoryUsage
   /// Starts a new observation of use: `Mapping.usage.referenced` counts from here.
   func clearReferenced(of pid: Int32) throws(InspectionError)
+  /// A variable of the environment that the program was started with; nil when it is not set.
+  func variable(_ name: String, of pid: Int32) throws(InspectionError) -> [UInt8]?
 }
 
 /// What is known about files that processes map.
@@ -45,6 +47,8 @@ public protocol SegmentReading: Sendable {
   var abilities: AgentAbilities { get }
   /// The agent answers at once; without a thread of its own, when the program allocates.
   var hasControlThread: Bool { get }
+  /// Closed libraries that the agent keeps at most; nil when it keeps none for want of knowing how.
+  var cacheLimit: Int? { get }
 }
 
 /// A process with the agent in it that has not connected: it was there before the supervisor.

@@ -51,6 +51,8 @@ extension Supervisor {
       climber.report.rungs.append(report)
       return
     }
+    rungUnderWay[climber.pid] = rung
+    defer { rungUnderWay[climber.pid] = nil }
     report.before = try? inspector.totals(of: climber.pid)
     if rung == .heapPages {
       report.refusal = await pageOutHeap(climber, request)
@@ -160,6 +162,9 @@ extension Supervisor {
   /// In every process first; then, from outside, where that was not possible; then the files' copies that nobody maps any more.
   private func dropPages(_ climbers: inout [Climber], _ request: ReclaimRequest) async {
     let begin = now()
+    let pids = climbers.filter { $0.report.refusal == nil }.map(\.pid)
+    for pid in pids { rungUnderWay[pid] = .modulePages }
+    defer { for pid in pids { rungUnderWay[pid] = nil } }
     let used = request.isForced ? [:] : await filesInUse(climbers)
     var dropped: [LastUse.FileKey: (file: FileReference, pid: Int32)] = [:]
     var reports: [Int: RungReport] = [:]

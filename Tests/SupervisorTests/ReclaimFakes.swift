@@ -8,6 +8,8 @@ import Synchronization
 final class FakeAgent: AgentCommanding {
   struct State {
     var asked: [AgentCommand] = []
+    /// Number of the last one.
+    var request: UInt32 = 0
     /// Nil: no answer ever.
     var answer: @Sendable (AgentCommand) -> CommandOutcome? = { _ in .done(0) }
     var isReachable = true
@@ -29,6 +31,7 @@ final class FakeAgent: AgentCommanding {
   func send(_ command: AgentCommand, request: UInt32, descriptor: Int32?) -> Bool {
     let (isReachable, answer) = state.withLock { state in
       state.asked.append(command)
+      state.request = request
       return (state.isReachable, state.answer)
     }
     guard isReachable else { return false }

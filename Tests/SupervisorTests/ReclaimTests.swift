@@ -109,6 +109,45 @@ import Testing
     #expect(enough.reports[0].freed == .mebibytes(3))
   }
 
+  @Test func aProcessShowsWhatItIsAtAndWhatCameBackOfIt() async throws {
+    let agent = await add(10, session: 1)
+    func row() async throws -> ProcessSnapshot { try #require(await stage.supervisor.processes().processes.first) }
+    #expect(try await row().activity == nil, "never seen to do anything")
+    stage.proc.state.withLock { $0.facts[10]?.processorTicks += 1 }
+    #expect(try await row().activity == .active)
+    stage.clock.advance(seconds: 5)
+    #expect(try await row().activity == .idle)
+    let (asked, continuation) = AsyncStream<Void>.makeStream()
+    agent.state.withLock { state in
+      state.answer = { _ in
+        continuation.yield()
+        return nil
+      }
+    }
+    async let snapshot = stage.supervisor.reclaim(request(.process(10), [.trim]))
+    for await _ in asked { break }
+    #expect(try await row().activity == .reclaiming(.trim))
+    stage.proc.drop(AddressRange(start: 0x400_0000, end: 0x430_0000), of: 10)
+    stage.supervisor.answered(SessionID(1), request: agent.state.withLock { $0.request }, .done(1), seconds: 0.002)
+    #expect(try await snapshot.reports[0].freed == .mebibytes(3))
+    let after = try await row()
+    #expect(after.activity == .idle)
+    #expect(after.givenBack == GivenBack(bytes: .mebibytes(3), lastAt: stage.clock.now.wall))
+    // A trial run gives nothing back.
+    _ = try await stage.supervisor.reclaim(request(.process(10), dryRun: true))
+    #expect(try await row().givenBack == after.givenBack)
+    stage.proc.state.withLock { $0.facts[10]?.state = "T" }
+    #expect(try await row().activity == .stopped)
+  }
+
+  @Test func aProgramThatMarksItselfBusySaysSo() async throws {
+    stage.proc.add(12)
+    let segment = FakeSegment()
+    segment.state.withLock { $0.busyRegions = 2 }
+    _ = stage.attach(12, session: 3, segment: segment)
+    #expect(await stage.supervisor.processes().processes.first?.activity == .busy(regions: 2))
+  }
+
   @Test(arguments: [
     (CommandOutcome.failed(2 | 1500 << 32), "too-soon:1500ms"), (.failed(8), "seccomp"), (.unsupported, "agent-too-old"),
     (.failed(25 | 812 << 32), "thread-inside:812"), (.failed(99), "agent-code-99"),

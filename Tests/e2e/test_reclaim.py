@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
 import time
 import unittest
 from pathlib import Path
@@ -89,6 +90,10 @@ class Reclaim(Case):
         self.assertAlmostEqual(row["freed_bytes"], freed, delta=MIB)
         self.assertEqual([rung["rung"] for rung in row["rungs"]], ["trim"])
         self.assertLess(row["rungs"][0]["agent_seconds"], row["rungs"][0]["seconds"])
+        shown = watch.row(program.pid)
+        assert shown
+        self.assertEqual(shown["given_back_bytes"], row["freed_bytes"])
+        self.assertIn(shown["activity"], ("active", "idle"))
         again = self.asked(watch, "trim", str(program.pid), status=4)
         self.assertRegex(again["processes"][0]["obstacle"], r"^too-soon:\d+ms$")
 
@@ -165,6 +170,45 @@ class Reclaim(Case):
         ):
             status, answer = watch.request("POST", "/api/v1/reclaim", json.dumps(body).encode())
             self.assertEqual((status, text in json.dumps(answer)), (422, True), f"{body}: {answer}")
+
+    def test_the_limit_of_closed_modules_reaches_programs_that_run(self) -> None:
+        watch = self.supervisor()
+        source = self.folder / "plugin.c"
+        source.write_text("int plugin_answer(void) { return 42; }\n")
+        paths = [self.folder / f"libplugin{number}.so" for number in range(3)]
+        for path in paths:
+            subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", path, source], check=True)
+        code = (f"import _ctypes, ctypes\nfor path in {[str(path) for path in paths]!r}:\n    _ctypes.dlclose(_ctypes.dlopen(path, 2))\n"
+                "say = 'closed'\nwhile True:\n    checkpoint(say)\n    ctypes.CDLL('libm.so.6'); [bytearray(100000) for _ in range(500)]\n"
+                "    say = 'on'\n")
+        programs = [self.program(watch.socket, code), self.program(watch.socket, code, MLOS_MODULE_CACHE="2")]
+        for program in programs:
+            self.assertEqual(program.line(), "closed")
+            watch.wait_for(program.pid)
+            self.with_thread(program)
+
+        def mapped(program: Program) -> list[int]:
+            text = Path(f"/proc/{program.pid}/maps").read_text()
+            return [number for number, path in enumerate(paths) if str(path) in text]
+        self.assertEqual([mapped(program) for program in programs], [[0, 1, 2], [1, 2]])
+        watch.mlos("config", "set", "unloading.module_cache_limit", "1")
+        for program, gone in zip(programs, ([0, 1], [1])):
+            for number in gone:
+                watch.await_event(program.pid, "unloaded", str(paths[number]))
+            self.assertEqual(mapped(program), [2], "the last one closed stays")
+            rows = {row["path"]: row["state"] for row in watch.get(f"/api/v1/processes/{program.pid}/modules")["modules"]}
+            self.assertEqual([rows[str(path)] for path in paths], ["unloaded", "unloaded", "loaded"])
+        # More is kept again, where the program was not started with less.
+        watch.mlos("config", "unset", "unloading.module_cache_limit")
+        # One that starts later hears of it when it connects.
+        watch.mlos("config", "set", "unloading.module_cache_limit", "0")
+        for program in programs:
+            watch.await_event(program.pid, "unloaded", str(paths[2]))
+        late = self.program(watch.socket, code)
+        self.assertEqual(late.line(), "closed")
+        watch.wait_for(late.pid)
+        self.with_thread(late)
+        watch.await_quietly("nothing kept", lambda: not mapped(late))
 
     def test_a_user_who_denies_it_is_heeded(self) -> None:
         watch = self.supervisor()
