@@ -46,7 +46,7 @@ public struct RungReport: Hashable, Sendable {
   public var seconds: Double
   /// The program's own time that it took, by the agent's clock; nil when no agent was asked.
   public var agentSeconds: Double?
-  /// What the agent answered, where that says something: objects collected, libraries unmapped.
+  /// What the agent answered, where that says something: objects collected, libraries unmapped; bytes that the kernel keeps merged.
   public var count: UInt64?
   public var remainders: [ReclaimRemainder]
 
@@ -64,10 +64,11 @@ public struct RungReport: Hashable, Sendable {
     self.remainders = remainders
   }
 
-  /// Resident bytes fewer; nil when it was not measured. A program that allocates meanwhile hides what came back.
+  /// Resident bytes fewer; nil when it was not measured. A program that allocates meanwhile hides what came back. Pages that are
+  /// kept once stay resident in each process: of them its part.
   public var freed: Bytes? {
     guard let before, let after else { return nil }
-    return before.resident - after.resident
+    return rung == .equalPages ? before.proportional - after.proportional : before.resident - after.resident
   }
 }
 
@@ -116,6 +117,7 @@ public struct ReclaimReport: Hashable, Sendable {
 
   /// What the unit gave back: of the package's own files where one was asked, else of the process.
   public var freedOfUnit: Bytes? {
+    if !rungs.isEmpty, rungs.allSatisfy({ $0.rung == .equalPages }) { return freedProportional }
     guard let packageBefore, let packageAfter else { return freed }
     return packageBefore.resident - packageAfter.resident
   }

@@ -89,6 +89,10 @@ public protocol PageReclaiming: Sendable {
   func obstacle(of file: FileReference, in pid: Int32) -> String?
   /// Nil when it cannot be read.
   func freeSwap() -> Bytes?
+  /// Why the kernel merges no equal pages, in a word; nil when it does.
+  func mergingObstacle() -> String?
+  /// What the kernel keeps merged of a process; nil when it does not say.
+  func merged(of pid: Int32) -> Bytes?
 }
 
 /// What threads get of the processors: see `LinuxPlatform.ProcessorMeter`.

@@ -7,6 +7,8 @@ public struct ReclaimRequest: Sendable {
     case process(Int32)
     /// A package's or a module's files, in these processes or, with nil, in all that hold it.
     case package(String, pids: Set<Int32>?)
+    /// As `process`, those of them that are watched.
+    case processes(Set<Int32>)
     /// Every watched process.
     case everything
   }
@@ -62,7 +64,7 @@ public struct ReclaimRequest: Sendable {
   public static func standardRungs(of target: Target) -> Set<ReclaimRung> {
     switch target {
     case .package: [.closedModules, .modulePages]
-    case .process, .everything: [.closedModules, .callbacks, .collect, .trim, .modulePages, .heapPages]
+    case .process, .processes, .everything: [.closedModules, .callbacks, .collect, .trim, .modulePages, .heapPages]
     }
   }
 }

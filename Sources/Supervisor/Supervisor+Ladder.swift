@@ -56,6 +56,8 @@ extension Supervisor {
     report.before = try? inspector.totals(of: climber.pid)
     if rung == .heapPages {
       report.refusal = await pageOutHeap(climber, request)
+    } else if rung == .equalPages, let session = climber.session {
+      await merge(climber, session, into: &report)
     } else if rung == .closedModules, let session = climber.session {
       await evict(climber, session, into: &report)
     } else if let session = climber.session, let command = command(rung, climber, request) {
@@ -118,7 +120,7 @@ extension Supervisor {
     return "needed-by:\(baseName(module.path))"
   }
 
-  private func take(_ answer: AgentAnswer, into report: inout RungReport) {
+  func take(_ answer: AgentAnswer, into report: inout RungReport) {
     switch answer {
     case .outcome(.done(let value), let seconds):
       report.agentSeconds = seconds
@@ -141,7 +143,7 @@ extension Supervisor {
       guard let free = pages?.freeSwap(), free > .zero else { return "no-swap" }
       return nil
     }
-    if rung == .equalPages { return "not-asked-for" }
+    if rung == .equalPages, let obstacle = obstacleToMerging(climber, request) { return obstacle }
     let needed: AgentAbilities =
       switch rung {
       case .closedModules: .moduleCache

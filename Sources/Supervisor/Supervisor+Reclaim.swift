@@ -56,8 +56,9 @@ extension Supervisor {
       }
       if reclaiming.contains(pid) { throw .busy("memory of process \(pid) is being given back already") }
       return [climber(pid, package: nil, files: nil)]
-    case .everything:
-      return processes.keys.sorted().filter { refresh($0, at: moment) }.map { pid in
+    case .everything, .processes:
+      let meant: Set<Int32>? = if case .processes(let pids) = request.target { pids } else { nil }
+      return processes.keys.sorted().filter { meant?.contains($0) != false && refresh($0, at: moment) }.map { pid in
         var climber = climber(pid, package: nil, files: nil)
         if reclaiming.contains(pid) { climber.report.refusal = "under-way" }
         return climber

@@ -116,6 +116,7 @@ extension Supervisor {
         settings.preferences = preferences
       }
     case .collect: collect(for: rule)
+    case .merge(let name): merge(programsNamed: name, for: rule)
     case .log(let message): logger.notice("rule", metadata: ["rule": "\(rule)", "message": "\(message)"])
     }
   }

@@ -115,6 +115,7 @@ private func inspecting<Value>(_ body: () throws(PlatformError) -> Value) throws
 struct PlatformPages: PageReclaiming {
   let reclaimer = PageReclaimer()
   let meter = MemoryMeter()
+  let merging = PageMerging()
 
   func pageOut(_ ranges: [AddressRange], of identity: ProcessIdentity) throws(InspectionError) {
     try inspecting { () throws(PlatformError) in
@@ -135,4 +136,6 @@ struct PlatformPages: PageReclaiming {
     return PageReclaimer.remoteFileSystems.contains(system) ? "remote-file-system" : nil
   }
   func freeSwap() -> Bytes? { meter.swapFree() }
+  func mergingObstacle() -> String? { merging.obstacle() }
+  func merged(of pid: Int32) -> Bytes? { merging.merged(of: pid) }
 }

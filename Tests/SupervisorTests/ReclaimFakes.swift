@@ -71,6 +71,8 @@ final class FakePages: PageReclaiming {
     var obstacles: [String: String] = [:]
     var swap: Bytes? = .zero
     var failure: InspectionError?
+    var mergingObstacle: String?
+    var merged: [Int32: Bytes] = [:]
   }
   let state = Mutex(State())
 
@@ -87,4 +89,6 @@ final class FakePages: PageReclaiming {
   }
   func obstacle(of file: FileReference, in pid: Int32) -> String? { state.withLock { $0.obstacles[file.displayPath] } }
   func freeSwap() -> Bytes? { state.withLock { $0.swap } }
+  func mergingObstacle() -> String? { state.withLock { $0.mergingObstacle } }
+  func merged(of pid: Int32) -> Bytes? { state.withLock { $0.merged[pid] } }
 }

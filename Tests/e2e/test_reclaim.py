@@ -210,6 +210,31 @@ class Reclaim(Case):
         self.with_thread(late)
         watch.await_quietly("nothing kept", lambda: not mapped(late))
 
+    def test_a_rule_that_merges_says_why_it_cannot(self) -> None:
+        try:
+            state = Path("/sys/kernel/mm/ksm/run").read_text().strip()
+        except FileNotFoundError:
+            state = ""
+        if state == "1":
+            self.skipTest("the kernel merges equal pages here")
+        watch = self.supervisor()
+        program = self.garbage(watch)
+        name = Path(f"/proc/{program.pid}/comm").read_text().strip()
+        rule = f"rules: [{{name: share, when: memory.level > 0.01%, then: {{merge: {name}}}}}]\n"
+        done = run([MLOS, "rules", "add", "-", "--socket", watch.socket], input=rule, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+        def told() -> dict | None:
+            rows = watch.get(f"/api/v1/decisions?pid={program.pid}")["decisions"]
+            return rows[0] if rows and rows[0]["outcomes"] else None
+        row = watch.await_quietly("an outcome", told)
+        assert row
+        outcome = row["outcomes"][0]
+        self.assertEqual((row["reason"], outcome["result"]), ("rule", "kept"))
+        self.assertEqual(outcome["obstacle"], "unavailable:ksm-off" if state else "unavailable:no-ksm")
+        answer = json.dumps({"pid": program.pid, "rungs": ["equal-pages"]}).encode()
+        self.assertEqual(watch.request("POST", "/api/v1/reclaim", answer)[1]["processes"][0]["obstacle"], "not-asked-for")
+
     def test_a_user_who_denies_it_is_heeded(self) -> None:
         watch = self.supervisor()
         library = self.library()

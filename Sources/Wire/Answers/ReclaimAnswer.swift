@@ -87,7 +87,7 @@ public struct ReclaimRungRow: Codable, Sendable, Hashable {
   public var seconds: Double
   /// The program's own time that it took.
   public var agentSeconds: Known<Double>
-  /// Objects collected, libraries closed for good, bytes that callbacks told: what the agent answered.
+  /// Objects collected, libraries closed for good, bytes that callbacks told: what the agent answered. Bytes that are kept merged.
   public var count: Known<UInt64>
   public var stayed: [ReclaimStayedRow]
 

@@ -62,6 +62,7 @@ struct ReclaimView {
     switch rung.rung {
     case "collect": return "\(Phrases.count(Int(clamping: count), "object", "objects")) collected"
     case "closed-modules": return "\(Phrases.count(Int(clamping: count), "library", "libraries")) unmapped"
+    case "equal-pages": return "\(Phrases.bytes(count)) kept once with equal pages"
     case "callbacks": return "the program says \(Phrases.bytes(count))"
     default: return ""
     }
@@ -127,6 +128,10 @@ enum ReclaimWords {
     case "unreadable": "its memory cannot be read"
     case "in-use": detail.isEmpty ? "in use a moment ago (--force takes it all the same)" : "the program marks it busy"
     case "no-swap": "there is no swap to hold it"
+    case "unavailable": "this system cannot: \(unavailable(detail))"
+    case "not-equal-yet": "nothing equal was found so far; the kernel goes on looking"
+    case "trimmed-a-moment-ago": "its allocator was asked a moment ago"
+    case "not-asked-for": "only a rule asks for it"
     case "no-python": "there is no Python in it"
     case "no-safe-point": "the main thread waits in a system call; the collector runs when it returns"
     case "too-soon": "asked again too soon; allowed in \(detail)"
@@ -148,6 +153,14 @@ enum ReclaimWords {
     case "family": "libraries of its kind (\(detail)) do not survive it"
     case "kernel": "the kernel refused (\(detail.isEmpty ? "see the log" : detail))"
     default: word
+    }
+  }
+
+  private static func unavailable(_ what: String) -> String {
+    switch what {
+    case "no-ksm": "the kernel is built without merging of equal pages (KSM)"
+    case "ksm-off": "the kernel merges no equal pages (/sys/kernel/mm/ksm/run is not 1)"
+    default: what
     }
   }
 }
