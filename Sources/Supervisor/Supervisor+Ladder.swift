@@ -33,6 +33,9 @@ extension Supervisor {
         continue
       }
       measure(&climbers[index], mappings, isBefore: false)
+      if let trim = climbers[index].report.rungs.first(where: { $0.rung == .trim }) {
+        noteTrim(trim, of: climbers[index].pid, mappings, at: now())
+      }
       climbers[index].report.seconds = climbers[index].report.rungs.reduce(0) { $0 + $1.seconds }
     }
   }

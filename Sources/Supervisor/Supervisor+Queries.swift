@@ -148,6 +148,7 @@ extension Supervisor {
     }
     noteProgramChange(pid, mappings)
     noteUntoldLoads(pid, mappings, at: moment)
+    noteHeap(pid, mappings, at: moment)
     guard let view = view(of: pid, mappings, at: moment) else {
       throw .notWatched(pid: pid, watched: processes.keys.sorted())
     }
