@@ -12,6 +12,8 @@ public enum ReclaimRung: String, Hashable, Sendable, Codable, CaseIterable, Comp
   case modulePages = "module-pages"
   /// Equal pages of several processes are kept once.
   case equalPages = "equal-pages"
+  /// What the kernel holds least needed in a control group that is the process's own.
+  case controlGroup = "control-group"
   /// Pages that only a swap can hold.
   case heapPages = "heap-pages"
 
@@ -129,12 +131,16 @@ public struct ReclaimReport: Hashable, Sendable {
   public var obstacle: String? {
     if let freed = freedOfUnit, freed > .zero { return nil }
     let refusals = rungs.compactMap(\.refusal)
-    return refusal ?? refusals.first { !Self.inapplicable.contains($0) } ?? remainders.first?.reason ?? refusals.first
+    return refusal ?? refusals.first { !Self.isInapplicable($0) } ?? remainders.first?.reason ?? refusals.first
       ?? "nothing-resident"
   }
 
   /// Rungs that there is nothing for in this program: no reason for what the others did not bring.
-  public static let inapplicable: Set<String> = [
+  public static func isInapplicable(_ refusal: String) -> Bool {
+    inapplicable.contains(refusal) || refusal.hasPrefix("unavailable:")
+  }
+
+  private static let inapplicable: Set<String> = [
     "no-python", "no-callback", "none-closed", "no-purge-call", "not-of-a-package", "not-asked-for", "dry-run",
   ]
 }

@@ -89,10 +89,20 @@ public protocol PageReclaiming: Sendable {
   func obstacle(of file: FileReference, in pid: Int32) -> String?
   /// Nil when it cannot be read.
   func freeSwap() -> Bytes?
+  /// Has the kernel take so much of the control group of a process, where only processes that are meant are in it.
+  func reclaimGroup(_ bytes: Bytes, of pid: Int32, meant: Set<Int32>) -> GroupAnswer
   /// Why the kernel merges no equal pages, in a word; nil when it does.
   func mergingObstacle() -> String?
   /// What the kernel keeps merged of a process; nil when it does not say.
   func merged(of pid: Int32) -> Bytes?
+}
+
+/// What came of asking the kernel for memory of a control group.
+public enum GroupAnswer: Hashable, Sendable {
+  /// What the group holds fewer, and whether there is more to be had.
+  case taken(Bytes, hasMore: Bool)
+  /// Nothing was asked: why, in a word.
+  case unavailable(String)
 }
 
 /// What threads get of the processors: see `LinuxPlatform.ProcessorMeter`.

@@ -20,6 +20,12 @@ extension Supervisor {
     for rung in request.rungs.sorted() {
       if rung == .modulePages {
         await dropPages(&climbers, request)
+      } else if rung == .controlGroup {
+        let meant = Set(climbers.filter { $0.report.refusal == nil }.map(\.pid))
+        for index in climbers.indices where climbers[index].report.refusal == nil {
+          let missing = request.wanted.map { $0 - freed(climbers) }
+          await reclaimGroup(&climbers[index], missing, meant: meant)
+        }
       } else {
         for index in climbers.indices where climbers[index].report.refusal == nil {
           await carryOut(rung, &climbers[index], request)
@@ -79,7 +85,7 @@ extension Supervisor {
     case .callbacks: .reclaim(request.wanted ?? Bytes(.max), milliseconds: 2_000)
     case .collect: .collect(milliseconds: request.collectMilliseconds)
     case .trim: .trim
-    case .closedModules, .modulePages, .equalPages, .heapPages: nil
+    case .closedModules, .modulePages, .equalPages, .controlGroup, .heapPages: nil
     }
   }
 
@@ -151,7 +157,7 @@ extension Supervisor {
       switch rung {
       case .closedModules: .moduleCache
       case .callbacks: .callbacks
-      case .collect, .trim, .modulePages, .equalPages, .heapPages: .reclaim
+      case .collect, .trim, .modulePages, .equalPages, .controlGroup, .heapPages: .reclaim
       }
     guard climber.session != nil else {
       if case .adopted = process.link { return "no-agent" }

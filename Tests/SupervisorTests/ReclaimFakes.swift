@@ -72,6 +72,9 @@ final class FakePages: PageReclaiming {
     var swap: Bytes? = .zero
     var failure: InspectionError?
     var mergingObstacle: String?
+    /// What a control group answers, in order; the last one again and again.
+    var groupAnswers: [GroupAnswer] = [.unavailable("no-cgroup-v2")]
+    var groupAsked: [(bytes: Bytes, pid: Int32, meant: Set<Int32>)] = []
     var merged: [Int32: Bytes] = [:]
   }
   let state = Mutex(State())
@@ -89,6 +92,12 @@ final class FakePages: PageReclaiming {
   }
   func obstacle(of file: FileReference, in pid: Int32) -> String? { state.withLock { $0.obstacles[file.displayPath] } }
   func freeSwap() -> Bytes? { state.withLock { $0.swap } }
+  func reclaimGroup(_ bytes: Bytes, of pid: Int32, meant: Set<Int32>) -> GroupAnswer {
+    state.withLock { state in
+      state.groupAsked.append((bytes, pid, meant))
+      return state.groupAnswers.count > 1 ? state.groupAnswers.removeFirst() : state.groupAnswers[0]
+    }
+  }
   func mergingObstacle() -> String? { state.withLock { $0.mergingObstacle } }
   func merged(of pid: Int32) -> Bytes? { state.withLock { $0.merged[pid] } }
 }

@@ -140,6 +140,51 @@ import Testing
     #expect(try await row().activity == .stopped)
   }
 
+  @Test func theProcesssOwnGroupIsAskedForWhatIsStillWanted() async throws {
+    _ = await add(10, session: 1)
+    pages.state.withLock { $0.groupAnswers = [.taken(.mebibytes(60), hasMore: true), .taken(.mebibytes(30), hasMore: true)] }
+    let report = try await stage.supervisor.reclaim(request(.process(10), [.trim, .controlGroup], wanted: .mebibytes(80)))
+      .reports[0]
+    pages.state.withLock {
+      #expect($0.groupAsked.map(\.bytes) == [.mebibytes(64), .mebibytes(20)], "64 MiB at once")
+      #expect($0.groupAsked.allSatisfy { $0.pid == 10 && $0.meant == [10] })
+    }
+    #expect(report.rungs.last?.rung == .controlGroup && report.rungs.last?.count == Bytes.mebibytes(90).count)
+  }
+
+  @Test func aGroupThatGivesNothingIsLetBe() async throws {
+    _ = await add(10, session: 1)
+    pages.state.withLock { $0.groupAnswers = [.taken(.zero, hasMore: true)] }
+    let ask = request(.process(10), [.controlGroup], wanted: .mebibytes(80))
+    _ = try await stage.supervisor.reclaim(ask)
+    #expect(pages.state.withLock { $0.groupAsked.count } == 2)
+    pages.state.withLock { $0.groupAnswers = [.taken(.mebibytes(1), hasMore: false)] }
+    _ = try await stage.supervisor.reclaim(ask)
+    #expect(pages.state.withLock { $0.groupAsked.count } == 3, "the kernel found no more")
+  }
+
+  @Test func whyAGroupCannotBeAskedIsToldAndHidesNoOtherReason() async throws {
+    _ = await add(10, session: 1)
+    let ask = request(.process(10), [.controlGroup], wanted: .mebibytes(1))
+    #expect(try await stage.supervisor.reclaim(ask).reports[0].obstacle == "unavailable:no-cgroup-v2")
+    pages.state.withLock { $0.groupAnswers = [.unavailable("kernel:errno-5")] }
+    #expect(try await stage.supervisor.reclaim(ask).reports[0].obstacle == "kernel:errno-5")
+    pages.state.withLock { $0.groupAnswers = [.unavailable("group-shared-with-3")] }
+    let both = request(.process(10), [.controlGroup, .heapPages], wanted: .mebibytes(1))
+    #expect(try await stage.supervisor.reclaim(both).reports[0].obstacle == "no-swap")
+    #expect(
+      try await stage.supervisor.reclaim(request(.process(10), [.controlGroup])).reports[0].obstacle == "unavailable:no-amount")
+    let package = request(.package("big", pids: nil), [.controlGroup], wanted: .mebibytes(1))
+    #expect(try await stage.supervisor.reclaim(package).reports[0].obstacle == "not-of-a-package")
+    #expect(pages.state.withLock { $0.groupAsked.count } == 3)
+  }
+
+  @Test func anAmountThatIsWantedMakesTheKernelsChoiceARung() {
+    #expect(!ReclaimRequest.standardRungs(of: .process(1)).contains(.controlGroup))
+    #expect(ReclaimRequest.standardRungs(of: .process(1), wanted: .mebibytes(1)).contains(.controlGroup))
+    #expect(!ReclaimRequest.standardRungs(of: .package("big", pids: nil), wanted: .mebibytes(1)).contains(.controlGroup))
+  }
+
   @Test func aProgramThatMarksItselfBusySaysSo() async throws {
     stage.proc.add(12)
     let segment = FakeSegment()
