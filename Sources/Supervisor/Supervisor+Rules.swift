@@ -95,7 +95,10 @@ extension Supervisor {
   ) {
     switch action {
     case .unload(let name):
-      for unit in snapshot.units where unit.unit.name == name && unit.isLoaded { requests[unit.unit] = .rule(rule) }
+      // A heap bears the name of its process, of which the rule does not speak.
+      for unit in snapshot.units where unit.unit.name == name && unit.unit.kind != .heap && unit.isLoaded {
+        requests[unit.unit] = .rule(rule)
+      }
     case .setStrategy(let strategy, of: let name?):
       set("unloading.packages.\(name).strategy", unloading.policy.settings.preferences[name]?.strategy, strategy, rule, moment) {
         $0.preferences[name, default: UnitPreference()].strategy = strategy

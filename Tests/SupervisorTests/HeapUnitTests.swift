@@ -139,6 +139,20 @@ import Testing
     if case .keep(let reason)? = await heapRow()?.verdict { Issue.record("kept: \(reason)") }
   }
 
+  @Test func aRuleThatUnloadsANameDoesNotMeanTheHeapOfAProcess() async {
+    let (agent, _) = await add()
+    let condition = RuleCondition.comparison(RuleComparison(.machine(.memoryLevel), .above, 0.1))
+    await stage.supervisor.reload(
+      observeInterval: 60, processLimit: 100, unloading: UnloadingSettings(),
+      rules: [
+        Rule(name: "one", condition: condition, actions: [.unload("server")]),
+        Rule(name: "two", condition: condition, actions: [.unload("big")]),
+      ])
+    await run(seconds: 1)
+    _ = await history.outcomes(1)
+    #expect(!agent.asked.contains(.trim))
+  }
+
   @Test func whoRefusesIsAskedEverMoreSeldom() {
     var watch = HeapWatch()
     watch.take([mapping(0x1000, 1 << 30, .anonymous(label: "heap"), resident: 40 << 20)], allocator: "glibc")
