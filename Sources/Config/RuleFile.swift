@@ -109,6 +109,7 @@ public enum RuleFile {
     case .deny(let name): "\"deny\": \(quoted(name))"
     case .useProfile(let profile): "\"profile\": \(quoted(UnloadingProfile(profile).rawValue))"
     case .collect: "\"collect\": null"
+    case .merge(let name): "\"merge\": \(quoted(name))"
     case .log(let message): "\"log\": \(quoted(message))"
     }
   }

@@ -2,7 +2,7 @@ import Model
 
 /// What a rule's `then` may say.
 private enum ActionVerb: String, CaseIterable {
-  case unload, strategy, allow, deny, profile, collect, log
+  case unload, strategy, allow, deny, profile, collect, merge, log
 
   static let words = allCases.map(\.rawValue).joined(separator: ", ")
 }
@@ -49,9 +49,10 @@ extension RuleWalk {
 
   private mutating func action(_ verb: ActionVerb, _ node: YAMLNode, at place: YAMLPlace, into draft: inout RuleDraft) {
     switch verb {
-    case .unload: for name in packages(node, verb, at: place) { draft.actions.append(.unload(name)) }
-    case .allow: for name in packages(node, verb, at: place) { draft.actions.append(.allow(name)) }
-    case .deny: for name in packages(node, verb, at: place) { draft.actions.append(.deny(name)) }
+    case .unload: for name in names(node, verb, "package", at: place) { draft.actions.append(.unload(name)) }
+    case .allow: for name in names(node, verb, "package", at: place) { draft.actions.append(.allow(name)) }
+    case .deny: for name in names(node, verb, "package", at: place) { draft.actions.append(.deny(name)) }
+    case .merge: for name in names(node, verb, "program", at: place) { draft.actions.append(.merge(name)) }
     case .strategy: strategy(node, at: place, into: &draft)
     case .profile:
       guard let text = text(node, "profile", UnloadingProfile.expectation, at: place) else { return }
@@ -76,17 +77,18 @@ extension RuleWalk {
     }
   }
 
-  private mutating func packages(_ node: YAMLNode, _ verb: ActionVerb, at place: YAMLPlace) -> [String] {
+  /// - Parameter kind: Of what they are names: `package`, `program`.
+  private mutating func names(_ node: YAMLNode, _ verb: ActionVerb, _ kind: String, at place: YAMLPlace) -> [String] {
     var names: [String] = []
-    for text in texts(node, verb.rawValue, "the name of a package, or a list of them", at: place) {
-      if let name = package(text) { names.append(name) }
+    for text in texts(node, verb.rawValue, "the name of a \(kind), or a list of them", at: place) {
+      if let name = name(text, of: kind) { names.append(name) }
     }
     return names
   }
 
-  private mutating func package(_ text: Text) -> String? {
+  private mutating func name(_ text: Text, of kind: String) -> String? {
     guard let problem = UnitName.fault(text.text) else { return text.text }
-    complain(.outOfRange, text.place, "the name of a package, '\(quotable(text.text))', \(problem)")
+    complain(.outOfRange, text.place, "the name of a \(kind), '\(quotable(text.text))', \(problem)")
     return nil
   }
 
@@ -98,7 +100,8 @@ extension RuleWalk {
     }
     guard isPlain(node) else { return }
     for pair in pairs {
-      guard let name = key(pair, of: "mapping"), let package = package(Text(text: name, place: pair.key.place)) else { continue }
+      guard let name = key(pair, of: "mapping"), let package = self.name(Text(text: name, place: pair.key.place), of: "package")
+      else { continue }
       strategy(named: pair.value, of: package, at: pair.key.place, into: &draft)
     }
   }

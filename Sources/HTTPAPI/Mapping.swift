@@ -22,7 +22,27 @@ extension ProcessRow {
       allocations: Known(heap?.allocations), frees: Known(heap?.frees),
       allocationsPerSecond: Known(heap == nil ? nil : process.allocationsPerSecond),
       allocatedBytesPerSecond: Known(heap == nil ? nil : process.allocatedBytesPerSecond),
-      modulesLoaded: Known(process.modulesLoaded), lastActiveAt: Known(process.lastActiveAt))
+      modulesLoaded: Known(process.modulesLoaded), lastActiveAt: Known(process.lastActiveAt),
+      activity: Known(process.activity?.word), reclaimRung: Known(process.activity?.rung?.rawValue),
+      busyRegions: Known(process.agent?.busyRegions), givenBackBytes: process.givenBack.bytes.count,
+      givenBackAt: Known(process.givenBack.lastAt))
+  }
+}
+
+extension ProcessActivity {
+  fileprivate var word: String {
+    switch self {
+    case .reclaiming: "reclaiming"
+    case .busy: "busy"
+    case .stopped: "stopped"
+    case .active: "active"
+    case .idle: "idle"
+    }
+  }
+
+  fileprivate var rung: ReclaimRung? {
+    guard case .reclaiming(let rung) = self else { return nil }
+    return rung
   }
 }
 

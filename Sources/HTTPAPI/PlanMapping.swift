@@ -109,6 +109,10 @@ struct Explaining {
         reason.recordWord, "its class is critical: it is never unloaded",
         otherwise: Self.setting("class", "important", of: judgement.unit)
       )
+    case .busy("trimmed-a-moment-ago"):
+      self.init(
+        reason.recordWord, "its allocator was asked a moment ago",
+        otherwise: "a minute is over, more where it refused, or more of it is free")
     case .busy(let why): self.init(reason.recordWord, "it is in use now: \(why)", otherwise: "that ends")
     case .neededBy(let units):
       let shown = units.prefix(3).map(\.name).joined(separator: ", ")
@@ -116,11 +120,15 @@ struct Explaining {
       self.init(
         reason.recordWord, "\(shown)\(more) \(units.count == 1 ? "needs it and stays" : "need it and stay")", otherwise: "they go"
       )
+    case .bytesUnknown where judgement.unit.kind == .heap:
+      self.init(
+        reason.recordWord, "how much of its heap is free is not known: that takes glibc's malloc, and an agent that counts")
     case .bytesUnknown: self.init(reason.recordWord, "what would come back could not be measured")
     case .savingsTooSmall(let minimum):
       self.init(
         reason.recordWord, "\(figures.bytes.map { "\($0)" } ?? "nothing") would come back, less than \(minimum)",
-        otherwise: "more of it in memory for this process alone, or a smaller unloading.min_memory_savings_threshold")
+        otherwise: (judgement.unit.kind == .heap ? "more of its heap free" : "more of it in memory for this process alone")
+          + ", or a smaller unloading.min_memory_savings_threshold")
     case .useUnknown:
       self.init(reason.recordWord, "it has not been observed for long enough to say when it was used", otherwise: "the next look")
     case .inUse: self.init(idle: figures, settings)

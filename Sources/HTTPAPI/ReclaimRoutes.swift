@@ -14,7 +14,9 @@ extension ControlAPI {
   private func reclaim(_ request: Request, _ context: ControlContext) async throws -> Response {
     let asked = try await JSON.decode(ReclaimAsked.self, from: request, limit: bodyLimit())
     let target = try Self.target(asked)
-    let rungs = try asked.rungs.map { try Self.rungs($0) } ?? ReclaimRequest.standardRungs(of: target)
+    let rungs =
+      try asked.rungs.map { try Self.rungs($0) }
+      ?? ReclaimRequest.standardRungs(of: target, wanted: asked.wantedBytes.map { Bytes($0) })
     let wait = asked.collectMilliseconds ?? ReclaimRequest.standardCollectMilliseconds
     guard wait <= Self.collectLimit else {
       throw APIError(

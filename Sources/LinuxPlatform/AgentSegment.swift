@@ -88,6 +88,12 @@ public final class AgentSegment: @unchecked Sendable {
   /// A thread of the agent's runs in the process: it answers at once. Without one an idle program answers nothing.
   public var hasControlThread: Bool { header().control_thread != 0 }
 
+  /// Closed libraries that the agent keeps at most; nil when it knows no such thing.
+  public var cacheLimit: Int? {
+    let header = header()
+    return header.capabilities & MLOS_CAPABILITY_MODULE_CACHE.rawValue == 0 ? nil : Int(header.cache_limit)
+  }
+
   /// The process as it numbers itself; the agent's word.
   public var ownerPID: UInt32 { header().pid }
 
@@ -162,7 +168,7 @@ public final class AgentSegment: @unchecked Sendable {
     if hasOthers { loaded = Self.files(rows, min(Int(header.modules_count), Int(MLOS_MODULE_CAPACITY))) }
     return AgentSummary(
       state: state(header.state), reason: reason(header.reason), allocator: allocator(header.allocator), heap: sum(header),
-      modulesLoaded: loaded, modulesDropped: header.modules_dropped)
+      modulesLoaded: loaded, modulesDropped: header.modules_dropped, busyRegions: header.busy_regions)
   }
 
   private static func sum(_ one: UInt64, _ other: UInt64) -> UInt64 {

@@ -11,6 +11,8 @@ public struct ProcFS: Sendable {
   static let smapsLimit = 64 << 20
   /// Largest of the small files: a stat line is below 1 KiB, a status file below 4 KiB and a CPU list of a big machine.
   static let smallLimit = 256 << 10
+  /// Largest environment read: execve(2) takes 6 MiB with the usual limits of a stack.
+  static let environmentLimit = 16 << 20
   /// Longest command line kept, in bytes.
   static let commandLineLimit = 4096
 
@@ -56,6 +58,14 @@ public struct ProcFS: Sendable {
       let number = file.descriptor
       _ = try retryingCall("write \(root)/\(pid)/clear_refs") { write(number, "3", 1) }
     } catch { throw goneIfEnded(error, directory) }
+  }
+
+  /// Of the environment that the process's program was started with; what it changed since is not seen. Nil when it is not set.
+  public func variable(_ name: String, of pid: Int32) throws(PlatformError) -> [UInt8]? {
+    let directory = try directory(of: pid)
+    let key = Array("\(name)=".utf8)
+    let environment = try contents("environ", directory, pid, limit: Self.environmentLimit)
+    return environment.split(separator: 0).first { $0.starts(with: key) }.map { Array($0.dropFirst(key.count)) }
   }
 
   // MARK: Files of one process

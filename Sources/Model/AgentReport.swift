@@ -77,10 +77,14 @@ public struct AgentSummary: Hashable, Sendable {
   public var modulesLoaded: Int
   /// What the agent says did not fit its table.
   public var modulesDropped: UInt64
+  /// Regions that the program has marked busy, now.
+  public var busyRegions: UInt32
 
   public init(
-    state: AgentReport.State, reason: String?, allocator: String, heap: HeapCounters, modulesLoaded: Int, modulesDropped: UInt64
+    state: AgentReport.State, reason: String?, allocator: String, heap: HeapCounters, modulesLoaded: Int, modulesDropped: UInt64,
+    busyRegions: UInt32 = 0
   ) {
+    self.busyRegions = busyRegions
     self.state = state
     self.reason = reason
     self.allocator = allocator

@@ -12,6 +12,8 @@ public enum ReclaimRung: String, Hashable, Sendable, Codable, CaseIterable, Comp
   case modulePages = "module-pages"
   /// Equal pages of several processes are kept once.
   case equalPages = "equal-pages"
+  /// What the kernel holds least needed in a control group that is the process's own.
+  case controlGroup = "control-group"
   /// Pages that only a swap can hold.
   case heapPages = "heap-pages"
 
@@ -46,7 +48,7 @@ public struct RungReport: Hashable, Sendable {
   public var seconds: Double
   /// The program's own time that it took, by the agent's clock; nil when no agent was asked.
   public var agentSeconds: Double?
-  /// What the agent answered, where that says something: objects collected, libraries unmapped.
+  /// What the agent answered, where that says something: objects collected, libraries unmapped; bytes that the kernel keeps merged.
   public var count: UInt64?
   public var remainders: [ReclaimRemainder]
 
@@ -64,10 +66,11 @@ public struct RungReport: Hashable, Sendable {
     self.remainders = remainders
   }
 
-  /// Resident bytes fewer; nil when it was not measured. A program that allocates meanwhile hides what came back.
+  /// Resident bytes fewer; nil when it was not measured. A program that allocates meanwhile hides what came back. Pages that are
+  /// kept once stay resident in each process: of them its part.
   public var freed: Bytes? {
     guard let before, let after else { return nil }
-    return before.resident - after.resident
+    return rung == .equalPages ? before.proportional - after.proportional : before.resident - after.resident
   }
 }
 
@@ -116,6 +119,7 @@ public struct ReclaimReport: Hashable, Sendable {
 
   /// What the unit gave back: of the package's own files where one was asked, else of the process.
   public var freedOfUnit: Bytes? {
+    if !rungs.isEmpty, rungs.allSatisfy({ $0.rung == .equalPages }) { return freedProportional }
     guard let packageBefore, let packageAfter else { return freed }
     return packageBefore.resident - packageAfter.resident
   }
@@ -127,12 +131,16 @@ public struct ReclaimReport: Hashable, Sendable {
   public var obstacle: String? {
     if let freed = freedOfUnit, freed > .zero { return nil }
     let refusals = rungs.compactMap(\.refusal)
-    return refusal ?? refusals.first { !Self.inapplicable.contains($0) } ?? remainders.first?.reason ?? refusals.first
+    return refusal ?? refusals.first { !Self.isInapplicable($0) } ?? remainders.first?.reason ?? refusals.first
       ?? "nothing-resident"
   }
 
   /// Rungs that there is nothing for in this program: no reason for what the others did not bring.
-  public static let inapplicable: Set<String> = [
+  public static func isInapplicable(_ refusal: String) -> Bool {
+    inapplicable.contains(refusal) || refusal.hasPrefix("unavailable:")
+  }
+
+  private static let inapplicable: Set<String> = [
     "no-python", "no-callback", "none-closed", "no-purge-call", "not-of-a-package", "not-asked-for", "dry-run",
   ]
 }

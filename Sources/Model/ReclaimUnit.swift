@@ -8,10 +8,15 @@ public struct ReclaimUnit: Hashable, Comparable, Sendable, CustomStringConvertib
     case closedModule = "closed-module"
     case plugin
     case model
+    /// What the allocator of a process holds for nothing; named like the process.
+    case heap
     /// All of a process that may go: asked for by a person.
     case process
 
     public static func < (left: Kind, right: Kind) -> Bool { left.rawValue < right.rawValue }
+
+    /// A unit of this kind, for people.
+    public func title(of name: String) -> String { self == .heap ? "heap of \(name)" : name }
   }
 
   public var kind: Kind
@@ -37,8 +42,11 @@ public struct ReclaimUnit: Hashable, Comparable, Sendable, CustomStringConvertib
     }
   }
 
-  /// `torch`, `torch in 4711`.
-  public var description: String { process.map { "\(name) in \($0)" } ?? name }
+  /// `torch`, `torch in 4711`, `heap of python3 in 4711`.
+  public var description: String { process.map { "\(title) in \($0)" } ?? title }
+
+  /// For people: `torch`, `heap of python3`.
+  public var title: String { kind.title(of: name) }
 }
 
 /// What happens to a unit when there is too little memory.

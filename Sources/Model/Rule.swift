@@ -90,6 +90,8 @@ public enum RuleAction: Hashable, Sendable {
   case useProfile(TaskProfile?)
   /// Collectors and allocators give back what they hold for nothing.
   case collect
+  /// Equal memory of the programs of a name is kept once, by the kernel. They may learn of each other's content by it.
+  case merge(String)
   /// A line in the log.
   case log(String)
 
@@ -107,7 +109,7 @@ public enum RuleAction: Hashable, Sendable {
     case .unload(let name), .allow(let name), .deny(let name): .presence(name)
     case .setStrategy(_, let name): .strategy(name)
     case .useProfile: .profile
-    case .collect, .log: nil
+    case .collect, .merge, .log: nil
     }
   }
 

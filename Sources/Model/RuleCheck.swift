@@ -71,6 +71,8 @@ extension RuleAction {
     switch self {
     case .unload(let name), .allow(let name), .deny(let name), .setStrategy(_, of: let name?):
       if let problem = UnitName.fault(name) { return "names a package that \(problem)" }
+    case .merge(let name):
+      if let problem = UnitName.fault(name) { return "names a program that \(problem)" }
     case .setStrategy(_, of: nil), .useProfile, .collect, .log: break
     }
     switch self {
@@ -78,7 +80,7 @@ extension RuleAction {
     case .log(let message):
       if message.isEmpty { return "logs nothing" }
       return message.utf8.count > RuleLimits.messageBytes ? "logs more than \(RuleLimits.messageBytes) bytes" : nil
-    case .unload, .allow, .deny, .useProfile, .collect: return nil
+    case .unload, .allow, .deny, .useProfile, .collect, .merge: return nil
     }
   }
 }

@@ -33,6 +33,7 @@ extension RuleAction: CustomStringConvertible {
     case .deny(let name): "deny \(name)"
     case .useProfile(let profile): "profile \(profile?.rawValue ?? "none")"
     case .collect: "collect"
+    case .merge(let name): "merge \(name)"
     case .log(let message): "log \(message.debugDescription)"
     }
   }

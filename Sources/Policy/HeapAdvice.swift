@@ -38,6 +38,17 @@ public enum GlibcHeaps {
     return sum
   }
 
+  /// What live blocks take there at most, each with its header; nil when the counts cannot be. Blocks with a mapping of their own
+  /// are among them.
+  public static func taken(by heap: HeapCounters) -> Bytes? {
+    let blocks = heap.allocations >= heap.frees ? heap.allocations - heap.frees : 0
+    let (headers, isTooMuch) = blocks.multipliedReportingOverflow(by: header)
+    return isTooMuch ? nil : heap.live + Bytes(headers)
+  }
+
+  /// A chunk's header on a 64-bit machine (malloc/malloc.c), which the live bytes do not have.
+  static let header: UInt64 = 8
+
   /// What it uses can be written; the rest of its 64 MiB is reserved behind it, without any right.
   private static func isArena(_ mapping: Mapping, _ label: String, before next: Mapping) -> Bool {
     guard label.isEmpty || label.hasPrefix("anon: glibc: malloc"), mapping.permissions == [.read, .write],
@@ -49,8 +60,6 @@ public enum GlibcHeaps {
 }
 
 enum HeapAdvice {
-  /// A chunk's header on a 64-bit machine (malloc/malloc.c), which the live bytes do not have.
-  static let header: UInt64 = 8
   /// 16 MiB: less is not worth the page faults of growing again.
   static let leastFree = Bytes.mebibytes(16)
   /// A quarter of what the heaps hold: some of it is always free between blocks.
@@ -59,13 +68,10 @@ enum HeapAdvice {
   static let profiled = ["onnxruntime", "tensorflow"]
 
   static func free(_ observation: HeapObservation) -> FreeHeap? {
-    let heap = observation.heap
-    let blocks = heap.allocations >= heap.frees ? heap.allocations - heap.frees : 0
-    let (headers, isTooMuch) = blocks.multipliedReportingOverflow(by: header)
-    guard !isTooMuch else { return nil }
+    guard let taken = GlibcHeaps.taken(by: observation.heap) else { return nil }
     let found = FreeHeap(
       process: observation.process, processName: observation.processName, resident: GlibcHeaps.resident(observation.mappings),
-      live: heap.live + Bytes(headers),
+      live: taken,
       profiled: profiled.filter { name in observation.packages.contains { $0 == name || $0.hasPrefix("\(name)-") } })
     guard found.free >= leastFree, Double(found.free.count) >= leastShare * Double(found.resident.count) else { return nil }
     return found

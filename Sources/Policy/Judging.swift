@@ -32,17 +32,20 @@ extension UnloadingPolicy {
     let probability = history.probability(idle: idle ?? 0, within: settings.regretWindowSeconds, prior: prior)
     let soon = history.probability(idle: idle ?? 0, within: horizon, prior: prior, popularity: true)
     let reload = unit.reloadSeconds.flatMap { $0.isFinite && $0 >= 0 ? $0 : nil }
+    let isHeap = unit.unit.kind == .heap
     let timeouts = Timeouts(
       strategy: strategy, settings: settings, level: level, regret: regret, mayGoEarly: preference.allowUnload == true)
     let figures = JudgementFigures(
       idleSeconds: idle, timeoutSeconds: timeouts.effective, strategy: strategy.name, bytes: unit.bytes,
       reloadSeconds: reload, reuseProbability: probability, regret: regret,
       score: unit.bytes.map {
-        score($0, reloadSeconds: reload, regret: min(regret, Regret.largestInScore), probability: soon)
+        score(
+          $0, reloadSeconds: isHeap ? reload ?? assumedHeapReload($0) : reload, regret: min(regret, Regret.largestInScore),
+          probability: soon)
       },
       unitClass: preference.unitClass ?? .important)
     var judged = JudgedUnit(figures: figures, obstacle: obstacle(unit, preference, isAsked: entry?.asked != nil))
-    decideIdleness(&judged, timeouts, level: level)
+    decideIdleness(&judged, timeouts, level: level, mayBeExpected: !isHeap)
     return judged
   }
 
@@ -67,20 +70,25 @@ extension UnloadingPolicy {
     return nil
   }
 
-  private func decideIdleness(_ judged: inout JudgedUnit, _ timeouts: Timeouts, level: PressureLevel) {
+  private func decideIdleness(
+    _ judged: inout JudgedUnit, _ timeouts: Timeouts, level: PressureLevel, mayBeExpected: Bool
+  ) {
     guard let idle = judged.figures.idleSeconds else {
       judged.idleObstacle = .useUnknown
       return
     }
     guard idle >= timeouts.effective else { return }
     if settings.enableAdaptiveUnloading, level <= .medium, judged.figures.reuseProbability >= Self.expectedProbability,
-      idle < 2 * timeouts.effective
+      idle < 2 * timeouts.effective, mayBeExpected
     {
       judged.idleObstacle = .expectedSoon
       return
     }
     judged.idleReason = timeouts.reason(idle: idle, level: level)
   }
+
+  /// What new pages take where nobody measured it.
+  private func assumedHeapReload(_ bytes: Bytes) -> Double { Double(bytes.count) / Self.assumedHeapBytesPerSecond }
 
   /// Bytes back for a second of expected reloading.
   func score(_ bytes: Bytes, reloadSeconds: Double?, regret: Double, probability: Double) -> Double {

@@ -22,7 +22,7 @@ public struct RuleMetrics: Hashable, Sendable {
       self[.machine(.memoryStall)] = memory.stall
     }
     var packages: [String: PackageSum] = [:]
-    for observed in snapshot.units where observed.unit.kind != .closedModule {
+    for observed in snapshot.units where observed.unit.kind != .closedModule && observed.unit.kind != .heap {
       packages[observed.unit.name, default: PackageSum()].add(observed, at: now)
     }
     for (name, sum) in packages {

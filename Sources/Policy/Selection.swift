@@ -99,8 +99,12 @@ struct Selection {
 
   // MARK: - Picking
 
-  /// The class that goes first, then bytes back for a second of expected reloading, then the name.
+  /// What nobody holds anything in; then the class that goes first, then bytes back for a second of expected reloading, then the
+  /// name.
   private func goesFirst(_ left: Int, _ right: Int) -> Bool {
+    // A page of a file that goes may be read again from a disk; free heap costs page faults when it is wanted again.
+    let isFree = units[left].unit.kind == .heap
+    if isFree != (units[right].unit.kind == .heap) { return isFree }
     let (one, other) = (judged[left].figures, judged[right].figures)
     if one.unitClass != other.unitClass { return one.unitClass > other.unitClass }
     let (score, otherScore) = (one.score ?? 0, other.score ?? 0)
@@ -169,6 +173,8 @@ struct Selection {
     guard excess > .zero, decisions.count > first else { return }
     for place in stride(from: decisions.count - 1, through: first, by: -1) {
       let decision = decisions[place]
+      // No page of a file goes instead of what nobody holds anything in.
+      if decision.unit.kind == .heap { continue }
       guard decision.predicted <= excess, let index = units.firstIndex(where: { $0.unit == decision.unit }) else { continue }
       let group = order.members[order.group[index]]
       // Something it needs may go only because this goes.

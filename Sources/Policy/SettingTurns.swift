@@ -96,7 +96,7 @@ extension RuleAction {
   fileprivate var settingSubject: Subject? {
     switch self {
     case .allow, .deny, .setStrategy, .useProfile: subject
-    case .unload, .collect, .log: nil
+    case .unload, .collect, .merge, .log: nil
     }
   }
 }

@@ -12,6 +12,8 @@ public struct UnloadingPolicy: Sendable {
   static let answerSeconds = 30.0
   /// What a unit's reload is taken to cost where nobody measured it: read from a disk at 200 MB/s, and at least 10 ms.
   static let assumedBytesPerSecond = 200e6
+  /// Of free heap, where the kernel makes new pages: 4 GB/s, a microsecond a page.
+  static let assumedHeapBytesPerSecond = 4e9
   /// The time ahead that orders what goes for want of memory is the pause that half of the units keep between two uses, within
   /// these seconds: at a time in which nearly all are used, or hardly any, they would all be alike.
   static let orderSeconds = 1.0...600.0
@@ -121,7 +123,9 @@ public struct UnloadingPolicy: Sendable {
 
   /// Uses, returns and refaults since the last look.
   private mutating func observe(_ units: [UnitObservation], at now: Instant) {
-    for unit in units {
+    for var unit in units {
+      // That a program runs says nothing about whether it wants more heap, nor anything about other units.
+      if unit.unit.kind == .heap { unit.lastUsed = nil }
       var entry = known[unit.unit] ?? Remembered(lastSeen: now)
       let isNew = entry.lastSeen == now && !entry.wasLoaded && entry.history.uses == 0
       entry.lastSeen = max(entry.lastSeen, now)

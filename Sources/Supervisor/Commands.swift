@@ -96,6 +96,29 @@ public struct ProcessSnapshot: Sendable {
   public var lastActiveAt: Double?
   /// Nil until measured.
   public var sharing: SharingFigures?
+  /// Nil when it was never seen to do anything.
+  public var activity: ProcessActivity?
+  public var givenBack: GivenBack
+}
+
+/// What a process is at, as far as the supervisor knows.
+public enum ProcessActivity: Hashable, Sendable {
+  /// Memory is being given back in it: what is tried now, nil between two rungs.
+  case reclaiming(ReclaimRung?)
+  /// It has marked this many regions in which it is not to be disturbed.
+  case busy(regions: UInt32)
+  /// By a signal or a debugger.
+  case stopped
+  /// It was seen to use a processor or to allocate a moment ago.
+  case active
+  case idle
+}
+
+/// What came back of a process since the supervisor watches it, as measured after each time.
+public struct GivenBack: Hashable, Sendable {
+  public var bytes = Bytes.zero
+  /// Seconds since 1970; nil for never.
+  public var lastAt: Double?
 }
 
 /// What of a process's memory is its own and what is shared, from one walk over its page tables.

@@ -21,6 +21,7 @@ public protocol HeapProfiling: Sendable {
 extension SegmentReading {
   public var abilities: AgentAbilities { .all }
   public var hasControlThread: Bool { true }
+  public var cacheLimit: Int? { nil }
 }
 
 /// What is to be profiled.

@@ -22,6 +22,8 @@ public protocol ProcessInspecting: Sendable {
   func totals(of pid: Int32) throws(InspectionError) -> MemoryUsage
   /// Starts a new observation of use: `Mapping.usage.referenced` counts from here.
   func clearReferenced(of pid: Int32) throws(InspectionError)
+  /// A variable of the environment that the program was started with; nil when it is not set.
+  func variable(_ name: String, of pid: Int32) throws(InspectionError) -> [UInt8]?
 }
 
 /// What is known about files that processes map.
@@ -45,6 +47,8 @@ public protocol SegmentReading: Sendable {
   var abilities: AgentAbilities { get }
   /// The agent answers at once; without a thread of its own, when the program allocates.
   var hasControlThread: Bool { get }
+  /// Closed libraries that the agent keeps at most; nil when it keeps none for want of knowing how.
+  var cacheLimit: Int? { get }
 }
 
 /// A process with the agent in it that has not connected: it was there before the supervisor.
@@ -85,6 +89,20 @@ public protocol PageReclaiming: Sendable {
   func obstacle(of file: FileReference, in pid: Int32) -> String?
   /// Nil when it cannot be read.
   func freeSwap() -> Bytes?
+  /// Has the kernel take so much of the control group of a process, where only processes that are meant are in it.
+  func reclaimGroup(_ bytes: Bytes, of pid: Int32, meant: Set<Int32>) -> GroupAnswer
+  /// Why the kernel merges no equal pages, in a word; nil when it does.
+  func mergingObstacle() -> String?
+  /// What the kernel keeps merged of a process; nil when it does not say.
+  func merged(of pid: Int32) -> Bytes?
+}
+
+/// What came of asking the kernel for memory of a control group.
+public enum GroupAnswer: Hashable, Sendable {
+  /// What the group holds fewer, and whether there is more to be had.
+  case taken(Bytes, hasMore: Bool)
+  /// Nothing was asked: why, in a word.
+  case unavailable(String)
 }
 
 /// How fast files are read again: see `LinuxPlatform.StorageMeter`.

@@ -7,6 +7,8 @@ public struct ReclaimRequest: Sendable {
     case process(Int32)
     /// A package's or a module's files, in these processes or, with nil, in all that hold it.
     case package(String, pids: Set<Int32>?)
+    /// As `process`, those of them that are watched.
+    case processes(Set<Int32>)
     /// Every watched process.
     case everything
   }
@@ -58,11 +60,13 @@ public struct ReclaimRequest: Sendable {
   /// 1 s: a server that waits for connections with a timeout of its own, as Python's socketserver does (0.5 s), comes by in it.
   public static let standardCollectMilliseconds: UInt64 = 1_000
 
-  /// What a person means who names no rung: everything that is undone by the program's next use.
-  public static func standardRungs(of target: Target) -> Set<ReclaimRung> {
+  /// What a person means who names no rung: everything that is undone by the program's next use. With an amount that is wanted the
+  /// kernel's own choice too, which has to be told one.
+  public static func standardRungs(of target: Target, wanted: Bytes? = nil) -> Set<ReclaimRung> {
     switch target {
     case .package: [.closedModules, .modulePages]
-    case .process, .everything: [.closedModules, .callbacks, .collect, .trim, .modulePages, .heapPages]
+    case .process, .processes, .everything:
+      Set([.closedModules, .callbacks, .collect, .trim, .modulePages, .heapPages] + (wanted == nil ? [] : [.controlGroup]))
     }
   }
 }

@@ -11,13 +11,14 @@ extension Supervisor {
       return
     }
     // Processes that hold the same package let go of it together: a page that another one maps does not come back.
-    var names: [String] = []
-    var groups: [String: [Decision]] = [:]
+    var keys: [ReclaimUnit] = []
+    var groups: [ReclaimUnit: [Decision]] = [:]
     for decision in decisions {
-      if groups[decision.unit.name] == nil { names.append(decision.unit.name) }
-      groups[decision.unit.name, default: []].append(decision)
+      let key = ReclaimUnit(decision.unit.kind, decision.unit.name)
+      if groups[key] == nil { keys.append(key) }
+      groups[key, default: []].append(decision)
     }
-    let ordered = names.compactMap { groups[$0] }
+    let ordered = keys.compactMap { groups[$0] }
     let cycle = unloading.cycle
     unloading.acting.formUnion(decisions.map(\.unit))
     Task {
@@ -55,9 +56,11 @@ extension Supervisor {
     let numbers = decisions.map { recorder?.begin(record(of: $0, memory, cycle: cycle, at: begin)) }
     var dropsCache = false
     if case .memoryPressure = first.reason { dropsCache = true }
+    let pids = Set(decisions.compactMap(\.unit.process?.pid))
+    let isHeap = first.unit.kind == .heap
     let request = ReclaimRequest(
-      target: .package(first.unit.name, pids: Set(decisions.compactMap(\.unit.process?.pid))),
-      rungs: [.closedModules, .modulePages],
+      target: isHeap ? .processes(pids) : .package(first.unit.name, pids: pids),
+      rungs: isHeap ? [.trim] : [.closedModules, .modulePages],
       dropsCache: dropsCache, requester: Requester("schedule"), reason: first.reason, isDecided: true)
     var reports: [ProcessIdentity: ReclaimReport] = [:]
     var failure = "not-there"
@@ -68,7 +71,7 @@ extension Supervisor {
     }
     let end = now()
     // What is left of them now: a process that computes nothing is not looked at again by itself.
-    for pid in Set(decisions.compactMap(\.unit.process?.pid)).sorted() {
+    for pid in pids.sorted() {
       if let mappings = try? inspector.mappings(of: pid) { noteUnits(pid, mappings, at: end) }
     }
     for (decision, number) in zip(decisions, numbers) {

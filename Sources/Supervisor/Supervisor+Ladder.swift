@@ -21,6 +21,12 @@ extension Supervisor {
     for rung in request.rungs.sorted() {
       if rung == .modulePages {
         await dropPages(&climbers, request)
+      } else if rung == .controlGroup {
+        let meant = Set(climbers.filter { $0.report.refusal == nil }.map(\.pid))
+        for index in climbers.indices where climbers[index].report.refusal == nil {
+          let missing = request.wanted.map { $0 - freed(climbers) }
+          await reclaimGroup(&climbers[index], missing, meant: meant)
+        }
       } else {
         for index in climbers.indices where climbers[index].report.refusal == nil {
           await carryOut(rung, &climbers[index], request)
@@ -34,6 +40,9 @@ extension Supervisor {
         continue
       }
       measure(&climbers[index], mappings, isBefore: false)
+      if let trim = climbers[index].report.rungs.first(where: { $0.rung == .trim }) {
+        noteTrim(trim, of: climbers[index].pid, mappings, at: now())
+      }
       climbers[index].report.seconds = climbers[index].report.rungs.reduce(0) { $0 + $1.seconds }
       passOverOwnUse(of: climbers[index].pid)
     }
@@ -70,9 +79,13 @@ extension Supervisor {
       climber.report.rungs.append(report)
       return
     }
+    rungUnderWay[climber.pid] = rung
+    defer { rungUnderWay[climber.pid] = nil }
     report.before = try? inspector.totals(of: climber.pid)
     if rung == .heapPages {
       report.refusal = await pageOutHeap(climber, request)
+    } else if rung == .equalPages, let session = climber.session {
+      await merge(climber, session, into: &report)
     } else if rung == .closedModules, let session = climber.session {
       await evict(climber, session, into: &report)
     } else if let session = climber.session, let command = command(rung, climber, request) {
@@ -91,7 +104,7 @@ extension Supervisor {
     case .callbacks: .reclaim(request.wanted ?? Bytes(.max), milliseconds: 2_000)
     case .collect: .collect(milliseconds: request.collectMilliseconds)
     case .trim: .trim
-    case .closedModules, .modulePages, .equalPages, .heapPages: nil
+    case .closedModules, .modulePages, .equalPages, .controlGroup, .heapPages: nil
     }
   }
 
@@ -135,7 +148,7 @@ extension Supervisor {
     return "needed-by:\(baseName(module.path))"
   }
 
-  private func take(_ answer: AgentAnswer, into report: inout RungReport) {
+  func take(_ answer: AgentAnswer, into report: inout RungReport) {
     switch answer {
     case .outcome(.done(let value), let seconds):
       report.agentSeconds = seconds
@@ -158,12 +171,12 @@ extension Supervisor {
       guard let free = pages?.freeSwap(), free > .zero else { return "no-swap" }
       return nil
     }
-    if rung == .equalPages { return "not-asked-for" }
+    if rung == .equalPages, let obstacle = obstacleToMerging(climber, request) { return obstacle }
     let needed: AgentAbilities =
       switch rung {
       case .closedModules: .moduleCache
       case .callbacks: .callbacks
-      case .collect, .trim, .modulePages, .equalPages, .heapPages: .reclaim
+      case .collect, .trim, .modulePages, .equalPages, .controlGroup, .heapPages: .reclaim
       }
     guard climber.session != nil else {
       if case .adopted = process.link { return "no-agent" }
@@ -179,6 +192,9 @@ extension Supervisor {
   /// In every process first; then, from outside, where that was not possible; then the files' copies that nobody maps any more.
   private func dropPages(_ climbers: inout [Climber], _ request: ReclaimRequest) async {
     let begin = now()
+    let pids = climbers.filter { $0.report.refusal == nil }.map(\.pid)
+    for pid in pids { rungUnderWay[pid] = .modulePages }
+    defer { for pid in pids { rungUnderWay[pid] = nil } }
     let used = request.isForced ? [:] : await filesInUse(climbers)
     var dropped: [LastUse.FileKey: (file: FileReference, pid: Int32)] = [:]
     var reports: [Int: RungReport] = [:]

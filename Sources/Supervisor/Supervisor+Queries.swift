@@ -49,7 +49,20 @@ extension Supervisor {
       agent: agent, modulesLoaded: agent?.modulesLoaded ?? process.modules.modules,
       heap: agent.flatMap { counted($0.state, $0.heap, of: process.facts.identity.pid, at: moment) },
       allocationsPerSecond: process.rate.allocationsPerSecond, allocatedBytesPerSecond: process.rate.bytesPerSecond,
-      lastActiveAt: process.lastActiveAt, sharing: process.sharing.figures)
+      lastActiveAt: process.lastActiveAt, sharing: process.sharing.figures, activity: activity(of: process, agent, moment),
+      givenBack: process.givenBack)
+  }
+
+  /// 5 s: a server that is asked something every second or two is not idle between the questions.
+  static var activeSeconds: Double { 5 }
+
+  private func activity(of process: WatchedProcess, _ agent: AgentSummary?, _ moment: Moment) -> ProcessActivity? {
+    let pid = process.facts.identity.pid
+    if reclaiming.contains(pid) { return .reclaiming(rungUnderWay[pid]) }
+    if process.facts.state == "T" || process.facts.state == "t" { return .stopped }
+    if let agent, agent.state != .invalid, agent.busyRegions > 0 { return .busy(regions: agent.busyRegions) }
+    guard let lastActiveAt = process.lastActiveAt else { return nil }
+    return moment.wall - lastActiveAt < Self.activeSeconds ? .active : .idle
   }
 
   public func modules(of pid: Int32) async throws(CommandError) -> ModulesSnapshot {
@@ -135,6 +148,7 @@ extension Supervisor {
     }
     noteProgramChange(pid, mappings)
     noteUntoldLoads(pid, mappings, at: moment)
+    noteHeap(pid, mappings, at: moment)
     guard let view = view(of: pid, mappings, at: moment) else {
       throw .notWatched(pid: pid, watched: processes.keys.sorted())
     }

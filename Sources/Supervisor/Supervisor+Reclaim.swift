@@ -11,7 +11,10 @@ extension Supervisor {
     let memory = meter?.pressure()
     let free = climbers.filter { $0.report.refusal == nil }.map(\.pid)
     reclaiming.formUnion(free)
-    defer { reclaiming.subtract(free) }
+    defer {
+      reclaiming.subtract(free)
+      for pid in free { rungUnderWay[pid] = nil }
+    }
     let numbers = begin(climbers, request, memory, at: start)
     if request.isDryRun {
       for index in climbers.indices where climbers[index].report.refusal == nil { predict(&climbers[index], request) }
@@ -19,6 +22,7 @@ extension Supervisor {
       await climb(&climbers, request)
     }
     let end = now()
+    for climber in climbers where !request.isDryRun { noteGivenBack(climber.report, at: end) }
     let snapshot = ReclaimSnapshot(
       takenAt: start.wall, seconds: Double(end.monotonic - start.monotonic) / 1e9, isDryRun: request.isDryRun,
       memoryBefore: memory, memoryAfter: meter?.pressure(), reports: climbers.map(\.report).sorted { $0.process < $1.process })
@@ -34,6 +38,14 @@ extension Supervisor {
     while reclaiming.contains(pid), now().monotonic &- start < Self.longestWait { await pause(0.05) }
   }
 
+  private func noteGivenBack(_ report: ReclaimReport, at moment: Moment) {
+    guard let freed = report.freedOfUnit, freed > .zero, processes[report.process.pid]?.facts.identity == report.process else {
+      return
+    }
+    processes[report.process.pid]?.givenBack.bytes += freed
+    processes[report.process.pid]?.givenBack.lastAt = moment.wall
+  }
+
   // MARK: Who is meant
 
   private func climbers(for request: ReclaimRequest, at moment: Moment) throws(CommandError) -> [Climber] {
@@ -44,8 +56,9 @@ extension Supervisor {
       }
       if reclaiming.contains(pid) { throw .busy("memory of process \(pid) is being given back already") }
       return [climber(pid, package: nil, files: nil)]
-    case .everything:
-      return processes.keys.sorted().filter { refresh($0, at: moment) }.map { pid in
+    case .everything, .processes:
+      let meant: Set<Int32>? = if case .processes(let pids) = request.target { pids } else { nil }
+      return processes.keys.sorted().filter { meant?.contains($0) != false && refresh($0, at: moment) }.map { pid in
         var climber = climber(pid, package: nil, files: nil)
         if reclaiming.contains(pid) { climber.report.refusal = "under-way" }
         return climber

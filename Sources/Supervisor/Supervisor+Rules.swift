@@ -54,7 +54,7 @@ extension RuleAction {
     case .setStrategy(_, of: nil): .strategy
     case .allow(let name), .deny(let name): .packagePermission(name)
     case .useProfile: .profile
-    case .unload, .collect, .log: nil
+    case .unload, .collect, .merge, .log: nil
     }
   }
 }
@@ -109,7 +109,10 @@ extension Supervisor {
   ) {
     switch action {
     case .unload(let name):
-      for unit in snapshot.units where unit.unit.name == name && unit.isLoaded { requests[unit.unit] = .rule(rule) }
+      // A heap bears the name of its process, of which the rule does not speak.
+      for unit in snapshot.units where unit.unit.name == name && unit.unit.kind != .heap && unit.isLoaded {
+        requests[unit.unit] = .rule(rule)
+      }
     case .setStrategy(let strategy, of: let name?):
       set(.packageStrategy(name), strategy, rule, moment) {
         $0.preferences[name, default: UnitPreference()].strategy = strategy
@@ -122,6 +125,7 @@ extension Supervisor {
       }
     case .useProfile(let profile): use(profile, rule, moment)
     case .collect: collect(for: rule)
+    case .merge(let name): merge(programsNamed: name, for: rule)
     case .log(let message): logger.notice("rule", metadata: ["rule": "\(rule)", "message": "\(message)"])
     }
   }

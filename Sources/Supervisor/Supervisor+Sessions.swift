@@ -105,6 +105,7 @@ extension Supervisor {
         process.takeNewSegment(began: began(facts.identity, moment))
       }
       process.link = .agent(opening.id, opening.segment)
+      process.cacheLimitTold = nil
     } else {
       if processes[opening.pid] != nil { forget(opening.pid) }
       guard processes.count < options.processLimit else {
@@ -122,6 +123,7 @@ extension Supervisor {
     counters.sessionsAccepted += 1
     record(.attached, pid: opening.pid, name: facts.name, at: moment.wall, subject: facts.executable.map { printable($0) })
     drainEvents(of: opening.pid, at: moment)
+    tellCacheLimit(to: opening.pid)
     wakeWaiters()
     logger.debug("agent attached", metadata: about(opening.pid, ["name": "\(facts.name)"]))
     return nil

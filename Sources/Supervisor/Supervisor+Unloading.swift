@@ -115,6 +115,7 @@ extension Supervisor {
     guard unloading.policy.settings.isEnabled, let view = view(of: pid, mappings, at: moment) else { return }
     measureReloads(view, at: moment)
     processes[pid]?.units = refaulted(view)
+    noteHeap(pid, mappings, at: moment)
   }
 
   /// Units, and what of each has come back since it went.
@@ -140,7 +141,8 @@ extension Supervisor {
     guard settings.isEnabled, isDue || unloading.rules.isDue(at: moment.monotonic) else { return }
     let stalled = meter?.stalledMicroseconds()
     let memory = unloading.complete(meter?.pressure(), stalled: stalled, at: moment.monotonic)
-    let units = processes.values.flatMap(\.units).map { unit in
+    let heaps = processes.keys.compactMap { heapUnit(of: $0, at: moment) }
+    let units = (processes.values.flatMap(\.units) + heaps).map { unit in
       var unit = unit
       if unloading.acting.contains(unit.unit) { unit.busy = "under-way" }
       return unit
@@ -171,7 +173,7 @@ extension Supervisor {
       guard let view = try? view(of: pid, at: moment) else { continue }
       let found = refaulted(view)
       processes[pid]?.units = found
-      units += found
+      units += found + [heapUnit(of: pid, at: moment)].compactMap(\.self)
     }
     let memory = unloading.complete(meter?.pressure(), stalled: meter?.stalledMicroseconds(), at: moment.monotonic)
     var policy = unloading.policy

@@ -51,6 +51,8 @@ public actor Supervisor: SupervisorCommands {
   var questions = Questions()
   /// Processes in which something is being given back: one ladder at a time each.
   var reclaiming: Set<Int32> = []
+  /// What is tried in each of them now.
+  var rungUnderWay: [Int32: ReclaimRung] = [:]
   let pages: (any PageReclaiming)?
   var unloading: Unloading
   let meter: (any MemoryMetering)?
@@ -130,6 +132,7 @@ public actor Supervisor: SupervisorCommands {
     options.processLimit = processLimit
     let soon = now().monotonic
     for pid in processes.keys { processes[pid]?.nextScan = soon }
+    tellCacheLimits()
   }
 
   /// What an ephemeral supervisor waits for: nothing left to watch, after there was something.

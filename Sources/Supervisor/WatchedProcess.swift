@@ -37,6 +37,10 @@ struct WatchedProcess {
   var modules = ModuleCount()
   /// What was known of modules in the agent's table while they were mapped, by their number there.
   var seenModules: [UInt32: SeenModule] = [:]
+  var givenBack = GivenBack()
+  var heap = HeapWatch()
+  /// Closed libraries it was told to keep over the present connection; nil for as long as it was told nothing.
+  var cacheLimitTold: Int?
   /// What could be given back of it, as of the last scan.
   var units: [UnitObservation] = []
   /// Monotonic time of the next scan for use.

@@ -35,6 +35,9 @@ struct ProcFSInspector: ProcessInspecting {
   func clearReferenced(of pid: Int32) throws(InspectionError) {
     try inspecting { () throws(PlatformError) in try proc.clearReferenced(of: pid) }
   }
+  func variable(_ name: String, of pid: Int32) throws(InspectionError) -> [UInt8]? {
+    try inspecting { () throws(PlatformError) in try proc.variable(name, of: pid) }
+  }
 }
 
 /// Agents that are not connected.
@@ -118,6 +121,8 @@ extension StorageMeter: StorageMetering {
 struct PlatformPages: PageReclaiming {
   let reclaimer = PageReclaimer()
   let meter = MemoryMeter()
+  let merging = PageMerging()
+  let groups = GroupReclaimer()
 
   func pageOut(_ ranges: [AddressRange], of identity: ProcessIdentity) throws(InspectionError) {
     try inspecting { () throws(PlatformError) in
@@ -138,4 +143,14 @@ struct PlatformPages: PageReclaiming {
     return PageReclaimer.remoteFileSystems.contains(system) ? "remote-file-system" : nil
   }
   func freeSwap() -> Bytes? { meter.swapFree() }
+  func reclaimGroup(_ bytes: Bytes, of pid: Int32, meant: Set<Int32>) -> GroupAnswer {
+    do throws(GroupReclaimer.Refusal) {
+      let outcome = try groups.reclaim(bytes, of: pid, meant: meant)
+      return .taken(outcome.before - outcome.after, hasMore: outcome.isComplete)
+    } catch {
+      return .unavailable(error.word)
+    }
+  }
+  func mergingObstacle() -> String? { merging.obstacle() }
+  func merged(of pid: Int32) -> Bytes? { merging.merged(of: pid) }
 }

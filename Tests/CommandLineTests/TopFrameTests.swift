@@ -72,7 +72,7 @@ import Wire
     check("filter")
   }
 
-  @Test("80 columns show state, memory, heap, its growth, use, last activity and the program") func eighty() throws {
+  @Test("80 columns show agent, memory, heap, use, what it is at, what came back and the program") func eighty() throws {
     var model = try TopSamples.model(1...2)
     model.take(
       try TopSamples.reading(
@@ -80,6 +80,7 @@ import Wire
           try TopSamples.process(1) {
             $0.liveHeapBytes = Known(125_829_120 + 1_048_576)
             $0.processorSeconds += 0.5
+            $0.activity = Known("active")
             $0.lastActiveAt = Known(TopSamples.start + 2)
           },
           try TopSamples.process(2) {
@@ -89,6 +90,8 @@ import Wire
             $0.privateBytes = Known(nil)
             $0.allocatedBytesPerSecond = Known(nil)
             $0.lastActiveAt = Known(nil)
+            $0.activity = Known(nil)
+            $0.givenBackBytes = 0
           },
         ], at: 2))
     #expect(
@@ -97,12 +100,35 @@ import Wire
         "resident 3.00 MiB  heap 121 MiB (+512 KiB/s) (1 not known)  alloc 64.0 KiB/s",
         "supervisor 16.0 MiB  2.0 % CPU  up 12 s  2 agents  1 adopted",
         "",
-        "    PID  AGENT    RESIDENT      HEAP     HEAP/S  CPU %    ACTIVE  COMMAND",
-        ">     2  adopted  2.00 MiB         -          -    0.0  not seen  python3 serve…",
-        "      1  active   1.00 MiB   121 MiB   +512 KiB   25.0       now  python3 serve…",
+        "    PID  AGENT    RESIDENT      HEAP  CPU %       STATE     FREED  COMMAND",
+        ">     2  adopted  2.00 MiB         -    0.0    not seen       0 B  python3 serv…",
+        "      1  active   1.00 MiB   121 MiB   25.0      active  35.0 MiB  python3 serv…",
       ] + [String](repeating: "", count: 16) + [
         "q quit  Tab packages  Enter its packages  s sort  / filter  space pause  ? help"
       ])
+  }
+
+  @Test(
+    "what a process is at",
+    arguments: [
+      ("idle", 14.0, "idle 14 s", "idle 14 s"), ("idle", 7200, "idle 2 h", "idle 2 h"), ("active", 1, "active", "active"),
+      ("busy", 0, "busy", "busy"), ("stopped", 90, "stopped", "stopped"), ("reclaiming", 3, "reclaiming", "reclaiming trim"),
+      // Of a supervisor that is newer.
+      ("dozing\u{1B}[2J", 3, "dozing?[2J", "dozing?[2J"),
+    ])
+  func state(word: String, seconds: Double, short: String, long: String) throws {
+    var model = try TopSamples.model(1...1)
+    model.take(
+      try TopSamples.reading(
+        [
+          try TopSamples.process(1) {
+            $0.activity = Known(word)
+            $0.reclaimRung = Known(word == "reclaiming" ? "trim" : nil)
+            $0.lastActiveAt = Known(TopSamples.start + 2 - seconds)
+          }
+        ], at: 2))
+    #expect(topLines(&model, 80, 24)[5].contains(" \(short) "))
+    #expect(topLines(&model, 200, 24)[5].contains(" \(long) "))
   }
 
   @Test("20 columns and 5 rows show the programs and what they hold") func tiny() throws {
@@ -118,7 +144,7 @@ import Wire
     let frame = topLines(&model, 200, 50)
     for title in [
       "PID", "NAME", "AGENT", "RESIDENT", "PRIVATE", "PROPORTIONAL", "HEAP", "HEAP/S", "ALLOC/S", "ALLOCATED/S", "CPU %",
-      "THREADS", "MODULES", "ACTIVE", "COMMAND",
+      "THREADS", "MODULES", "STATE", "FREED", "COMMAND",
     ] { #expect(frame[4].contains(title)) }
     #expect(frame[49].contains("+- pace"))
   }

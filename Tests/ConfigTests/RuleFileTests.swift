@@ -32,6 +32,7 @@ import Testing
             - {deny: y, profile: training}
             - collect
             - collect:
+            - merge: [worker, my app]
             - log: "what: is"
         - {name: a, when: 'swap.used > 1', then: collect, after: [c, d]}
         - name: c
@@ -48,7 +49,7 @@ import Testing
           actions: [
             .unload("torch"), .unload("zope.interface"), .setStrategy("aggressive", of: nil), .setStrategy("night", of: "torch"),
             .setStrategy("balanced", of: "jax"), .allow("x"), .deny("y"), .useProfile(.training), .collect, .collect,
-            .log("what: is"),
+            .merge("worker"), .merge("my app"), .log("what: is"),
           ]),
         Rule(name: "a", condition: swap, after: ["c", "d"], actions: [.collect]),
         Rule(name: "c", condition: swap, actions: [.useProfile(nil)]),
@@ -96,13 +97,13 @@ import Testing
       ("rules: [{name: a, \(when), then: unload torch}]", "1:46: there is no action 'unload torch'; did you mean 'unload: ...'?"),
       (
         "rules: [{name: a, \(when), then: {zzz: 1}}]",
-        "1:47: there is no action 'zzz'; there are unload, strategy, allow, deny, profile, collect, log"
+        "1:47: there is no action 'zzz'; there are unload, strategy, allow, deny, profile, collect, merge, log"
       ),
       ("rules: [{name: a, \(when), then: unload}]", "1:46: 'unload' must say what: unload: ..."),
       ("rules: [{name: a, \(when), then: [[collect]]}]", "1:47: an action must be a mapping such as unload: torch, not a list"),
       (
         "rules: [{name: a, \(when), then: ~}]",
-        "1:40: an action is missing: one of unload, strategy, allow, deny, profile, collect, log"
+        "1:40: an action is missing: one of unload, strategy, allow, deny, profile, collect, merge, log"
       ),
       ("rules: [{name: a, \(when), then: []}]", "1:16: rule 'a' does nothing"),
       (
@@ -120,6 +121,11 @@ import Testing
       (
         "rules: [{name: a, \(when), then: {strategy: a b}}]",
         "1:57: the name of a strategy, 'a b', must be of letters, digits, '-' and '_'"
+      ),
+      ("rules: [{name: a, \(when), then: merge}]", "1:46: 'merge' must say what: merge: ..."),
+      (
+        "rules: [{name: a, \(when), then: {merge: {}}}]",
+        "1:54: 'merge' must be the name of a program, or a list of them, not a mapping"
       ),
       ("rules: [{name: a, \(when), then: {collect: now}}]", "1:56: 'collect' stands alone"),
       ("rules: [{name: a, \(when), then: [{allow: x}, {deny: x}]}]", "1:16: rule 'a' contradicts itself: allow x and deny x"),

@@ -62,7 +62,7 @@ private struct RuleMaker {
   }
 
   mutating func action() -> RuleAction {
-    switch random.below(8) {
+    switch random.below(9) {
     case 0: .unload(unitName())
     case 1: .setStrategy(random.element(of: ["aggressive", "on", "null", "night"]), of: unitName())
     case 2: .setStrategy("balanced", of: nil)
@@ -70,6 +70,7 @@ private struct RuleMaker {
     case 4: .deny(unitName())
     case 5: .useProfile(random.element(of: [nil, .inference, .training, .analysis]))
     case 6: .collect
+    case 7: .merge(unitName())
     default: .log(unitName() + random.element(of: ["\n", "\u{85}\u{2028}", "\u{FEFF}x", "\u{1B}[0m", "\u{10FFFF}"]) + unitName())
     }
   }

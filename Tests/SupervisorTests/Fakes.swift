@@ -14,6 +14,8 @@ final class FakeProc: ProcessInspecting {
     /// As the kernel does; else a test's bits stay as it set them.
     var clearsReferenced = false
     var unmeasurable: Set<Int32> = []
+    var variables: [Int32: [String: String]] = [:]
+    var hidesVariables = false
     /// PIDs of `totals`, in order.
     var measured: [Int32] = []
   }
@@ -54,6 +56,11 @@ final class FakeProc: ProcessInspecting {
     state.withLock { $0.cleared.append(pid) }
     if state.withLock({ $0.clearsReferenced }) { setReferenced(pid, .zero) }
   }
+  func variable(_ name: String, of pid: Int32) throws(InspectionError) -> [UInt8]? {
+    let (value, isHidden) = state.withLock { ($0.variables[pid]?[name], $0.hidesVariables) }
+    if isHidden { throw .notPermitted("environ") }
+    return value.map { Array($0.utf8) }
+  }
 
   func add(_ pid: Int32, startTicks: UInt64 = 100, parent: Int32 = 1, ticks: UInt64 = 5, name: String = "server") {
     let facts = ProcessFacts(
@@ -85,6 +92,8 @@ final class FakeSegment: SegmentReading {
     var report: AgentReport
     var events: [AgentEvent] = []
     var lost: UInt64 = 0
+    var cacheLimit: Int?
+    var busyRegions: UInt32 = 0
   }
   let inode: UInt64
   let state: Mutex<State>
@@ -100,12 +109,14 @@ final class FakeSegment: SegmentReading {
           state: .active, reason: nil, version: "1", allocator: "glibc", heap: heap, controlThread: nil, dlopenCalls: 0,
           dlcloseCalls: 0, forks: 0, wakeups: 0, modules: modules, modulesDropped: 0, eventsHead: 0, otherNamespaces: .none)))
   }
+  var cacheLimit: Int? { state.withLock { $0.cacheLimit } }
   func heap() -> HeapCounters { state.withLock { $0.report.heap } }
   func summary() -> AgentSummary {
     state.withLock {
       AgentSummary(
         state: $0.report.state, reason: $0.report.reason, allocator: $0.report.allocator, heap: $0.report.heap,
-        modulesLoaded: $0.report.modules.count(where: \.isLoaded), modulesDropped: $0.report.modulesDropped)
+        modulesLoaded: $0.report.modules.count(where: \.isLoaded), modulesDropped: $0.report.modulesDropped,
+        busyRegions: $0.busyRegions)
     }
   }
   func report() -> AgentReport? { state.withLock { $0.report } }

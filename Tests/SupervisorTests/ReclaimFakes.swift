@@ -8,6 +8,8 @@ import Synchronization
 final class FakeAgent: AgentCommanding {
   struct State {
     var asked: [AgentCommand] = []
+    /// Number of the last one.
+    var request: UInt32 = 0
     /// Nil: no answer ever.
     var answer: @Sendable (AgentCommand) -> CommandOutcome? = { _ in .done(0) }
     var isReachable = true
@@ -29,6 +31,7 @@ final class FakeAgent: AgentCommanding {
   func send(_ command: AgentCommand, request: UInt32, descriptor: Int32?) -> Bool {
     let (isReachable, answer) = state.withLock { state in
       state.asked.append(command)
+      state.request = request
       return (state.isReachable, state.answer)
     }
     guard isReachable else { return false }
@@ -68,6 +71,11 @@ final class FakePages: PageReclaiming {
     var obstacles: [String: String] = [:]
     var swap: Bytes? = .zero
     var failure: InspectionError?
+    var mergingObstacle: String?
+    /// What a control group answers, in order; the last one again and again.
+    var groupAnswers: [GroupAnswer] = [.unavailable("no-cgroup-v2")]
+    var groupAsked: [(bytes: Bytes, pid: Int32, meant: Set<Int32>)] = []
+    var merged: [Int32: Bytes] = [:]
   }
   let state = Mutex(State())
 
@@ -84,4 +92,12 @@ final class FakePages: PageReclaiming {
   }
   func obstacle(of file: FileReference, in pid: Int32) -> String? { state.withLock { $0.obstacles[file.displayPath] } }
   func freeSwap() -> Bytes? { state.withLock { $0.swap } }
+  func reclaimGroup(_ bytes: Bytes, of pid: Int32, meant: Set<Int32>) -> GroupAnswer {
+    state.withLock { state in
+      state.groupAsked.append((bytes, pid, meant))
+      return state.groupAnswers.count > 1 ? state.groupAnswers.removeFirst() : state.groupAnswers[0]
+    }
+  }
+  func mergingObstacle() -> String? { state.withLock { $0.mergingObstacle } }
+  func merged(of pid: Int32) -> Bytes? { state.withLock { $0.merged[pid] } }
 }

@@ -145,6 +145,90 @@ import Testing
     #expect(enough.reports[0].freed == .mebibytes(3))
   }
 
+  @Test func aProcessShowsWhatItIsAtAndWhatCameBackOfIt() async throws {
+    let agent = await add(10, session: 1)
+    func row() async throws -> ProcessSnapshot { try #require(await stage.supervisor.processes().processes.first) }
+    #expect(try await row().activity == nil, "never seen to do anything")
+    stage.proc.state.withLock { $0.facts[10]?.processorTicks += 1 }
+    #expect(try await row().activity == .active)
+    stage.clock.advance(seconds: 5)
+    #expect(try await row().activity == .idle)
+    let (asked, continuation) = AsyncStream<Void>.makeStream()
+    agent.state.withLock { state in
+      state.answer = { _ in
+        continuation.yield()
+        return nil
+      }
+    }
+    async let snapshot = stage.supervisor.reclaim(request(.process(10), [.trim]))
+    for await _ in asked { break }
+    #expect(try await row().activity == .reclaiming(.trim))
+    stage.proc.drop(AddressRange(start: 0x400_0000, end: 0x430_0000), of: 10)
+    stage.supervisor.answered(SessionID(1), request: agent.state.withLock { $0.request }, .done(1), seconds: 0.002)
+    #expect(try await snapshot.reports[0].freed == .mebibytes(3))
+    let after = try await row()
+    #expect(after.activity == .idle)
+    #expect(after.givenBack == GivenBack(bytes: .mebibytes(3), lastAt: stage.clock.now.wall))
+    // A trial run gives nothing back.
+    _ = try await stage.supervisor.reclaim(request(.process(10), dryRun: true))
+    #expect(try await row().givenBack == after.givenBack)
+    stage.proc.state.withLock { $0.facts[10]?.state = "T" }
+    #expect(try await row().activity == .stopped)
+  }
+
+  @Test func theProcesssOwnGroupIsAskedForWhatIsStillWanted() async throws {
+    _ = await add(10, session: 1)
+    pages.state.withLock { $0.groupAnswers = [.taken(.mebibytes(60), hasMore: true), .taken(.mebibytes(30), hasMore: true)] }
+    let report = try await stage.supervisor.reclaim(request(.process(10), [.trim, .controlGroup], wanted: .mebibytes(80)))
+      .reports[0]
+    pages.state.withLock {
+      #expect($0.groupAsked.map(\.bytes) == [.mebibytes(64), .mebibytes(20)], "64 MiB at once")
+      #expect($0.groupAsked.allSatisfy { $0.pid == 10 && $0.meant == [10] })
+    }
+    #expect(report.rungs.last?.rung == .controlGroup && report.rungs.last?.count == Bytes.mebibytes(90).count)
+  }
+
+  @Test func aGroupThatGivesNothingIsLetBe() async throws {
+    _ = await add(10, session: 1)
+    pages.state.withLock { $0.groupAnswers = [.taken(.zero, hasMore: true)] }
+    let ask = request(.process(10), [.controlGroup], wanted: .mebibytes(80))
+    _ = try await stage.supervisor.reclaim(ask)
+    #expect(pages.state.withLock { $0.groupAsked.count } == 2)
+    pages.state.withLock { $0.groupAnswers = [.taken(.mebibytes(1), hasMore: false)] }
+    _ = try await stage.supervisor.reclaim(ask)
+    #expect(pages.state.withLock { $0.groupAsked.count } == 3, "the kernel found no more")
+  }
+
+  @Test func whyAGroupCannotBeAskedIsToldAndHidesNoOtherReason() async throws {
+    _ = await add(10, session: 1)
+    let ask = request(.process(10), [.controlGroup], wanted: .mebibytes(1))
+    #expect(try await stage.supervisor.reclaim(ask).reports[0].obstacle == "unavailable:no-cgroup-v2")
+    pages.state.withLock { $0.groupAnswers = [.unavailable("kernel:errno-5")] }
+    #expect(try await stage.supervisor.reclaim(ask).reports[0].obstacle == "kernel:errno-5")
+    pages.state.withLock { $0.groupAnswers = [.unavailable("group-shared-with-3")] }
+    let both = request(.process(10), [.controlGroup, .heapPages], wanted: .mebibytes(1))
+    #expect(try await stage.supervisor.reclaim(both).reports[0].obstacle == "no-swap")
+    #expect(
+      try await stage.supervisor.reclaim(request(.process(10), [.controlGroup])).reports[0].obstacle == "unavailable:no-amount")
+    let package = request(.package("big", pids: nil), [.controlGroup], wanted: .mebibytes(1))
+    #expect(try await stage.supervisor.reclaim(package).reports[0].obstacle == "not-of-a-package")
+    #expect(pages.state.withLock { $0.groupAsked.count } == 3)
+  }
+
+  @Test func anAmountThatIsWantedMakesTheKernelsChoiceARung() {
+    #expect(!ReclaimRequest.standardRungs(of: .process(1)).contains(.controlGroup))
+    #expect(ReclaimRequest.standardRungs(of: .process(1), wanted: .mebibytes(1)).contains(.controlGroup))
+    #expect(!ReclaimRequest.standardRungs(of: .package("big", pids: nil), wanted: .mebibytes(1)).contains(.controlGroup))
+  }
+
+  @Test func aProgramThatMarksItselfBusySaysSo() async throws {
+    stage.proc.add(12)
+    let segment = FakeSegment()
+    segment.state.withLock { $0.busyRegions = 2 }
+    _ = stage.attach(12, session: 3, segment: segment)
+    #expect(await stage.supervisor.processes().processes.first?.activity == .busy(regions: 2))
+  }
+
   @Test(arguments: [
     (CommandOutcome.failed(2 | 1500 << 32), "too-soon:1500ms"), (.failed(8), "seccomp"), (.unsupported, "agent-too-old"),
     (.failed(25 | 812 << 32), "thread-inside:812"), (.failed(99), "agent-code-99"),

@@ -139,13 +139,14 @@ final class FakeHistory: HistoryRecording {
     _ = stage.attach(10, session: 1)
     meter.set(0.95)
     let plan = await stage.supervisor.plan(name: nil)
-    #expect(plan.rows.map(\.judgement.unit.name) == ["big", "common"])
-    #expect(plan.rows.map(\.order) == [1, nil])
+    #expect(plan.rows.map(\.judgement.unit.name) == ["big", "common", "server"])
+    #expect(plan.rows.map(\.order) == [1, nil, nil])
+    #expect(plan.rows[2].judgement.unit.kind == .heap)
     #expect(plan.isPressed && plan.wanted > .zero)
     #expect(plan.rows[1].judgement.verdict == .keep(.savingsTooSmall(minimum: .mebibytes(1))))
     #expect(history.decisions.isEmpty)
     let again = await stage.supervisor.plan(name: nil)
-    #expect(again.rows.map(\.order) == [1, nil])
+    #expect(again.rows.map(\.order) == [1, nil, nil])
   }
 
   @Test func aPlanOfOneNameKeepsItsPlaceAmongAll() async {
@@ -153,7 +154,7 @@ final class FakeHistory: HistoryRecording {
     _ = stage.attach(10, session: 1)
     meter.set(0.95)
     let plan = await stage.supervisor.plan(name: "common")
-    #expect(plan.rows.count == 1 && plan.names == ["big", "common"])
+    #expect(plan.rows.count == 1 && plan.names == ["big", "common", "server"])
     #expect(await stage.supervisor.plan(name: "none").rows.isEmpty)
   }
 

@@ -55,7 +55,9 @@ struct Samples {
       proportionalBytes: maybe(150 << 20), privateBytes: maybe(130 << 20), sharingMeasuredAt: maybe(1_800_000_009),
       liveHeapBytes: maybe(120 << 20),
       liveHeapApproximate: known, allocations: maybe(1_190_000), frees: maybe(800_000), allocationsPerSecond: maybe(1000.5),
-      allocatedBytesPerSecond: maybe(65536), modulesLoaded: maybe(41), lastActiveAt: maybe(1_800_000_010.5))
+      allocatedBytesPerSecond: maybe(65536), modulesLoaded: maybe(41), lastActiveAt: maybe(1_800_000_010.5),
+      activity: maybe("reclaiming"), reclaimRung: maybe("trim"), busyRegions: maybe(0), givenBackBytes: known ? 35 << 20 : 0,
+      givenBackAt: maybe(1_800_000_011))
   }
   var processes: ProcessesAnswer { ProcessesAnswer(takenAt: 1_800_000_012, processes: [process]) }
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
 import time
 import unittest
 from pathlib import Path
@@ -89,8 +90,45 @@ class Reclaim(Case):
         self.assertAlmostEqual(row["freed_bytes"], freed, delta=MIB)
         self.assertEqual([rung["rung"] for rung in row["rungs"]], ["trim"])
         self.assertLess(row["rungs"][0]["agent_seconds"], row["rungs"][0]["seconds"])
+        shown = watch.row(program.pid)
+        assert shown
+        self.assertEqual(shown["given_back_bytes"], row["freed_bytes"])
+        self.assertIn(shown["activity"], ("active", "idle"))
         again = self.asked(watch, "trim", str(program.pid), status=4)
         self.assertRegex(again["processes"][0]["obstacle"], r"^too-soon:\d+ms$")
+
+    def test_free_heap_of_an_idle_program_goes_by_itself(self) -> None:
+        watch = self.supervisor(**EAGER | {"MLOS_UNLOADING_BALANCED_TIMEOUT": "20m"})
+        program = self.garbage(watch)
+        before = resident(program.pid)
+        name = Path(f"/proc/{program.pid}/comm").read_text().strip()
+
+        def heap() -> dict | None:
+            rows = [row for row in watch.get(f"/api/v1/plan?name={name}")["units"] if row["pid"] == program.pid]
+            return next((row for row in rows if row["kind"] == "heap"), None)
+        row = heap()
+        assert row
+        self.assertGreater(row["bytes"], 30 * MIB, row)
+        self.assertEqual((row["verdict"], row["reason"]), ("keep", "in-use"))
+        self.assertIn(f"heap of {name} ({program.pid})", watch.mlos("plan", "--all").stdout)
+        self.assertIn(f"heap of {name} ({program.pid}) stays", watch.mlos("why", name).stdout)
+        done = run([MLOS, "config", "set", "unloading.strategy", "aggressive", "--socket", watch.socket], text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+        def gone() -> dict | None:
+            rows = [r for r in watch.get(f"/api/v1/decisions?pid={program.pid}")["decisions"] if r["kind"] == "heap"]
+            return rows[-1] if rows and rows[-1]["outcomes"] else None
+        decided = watch.await_quietly("a trim in the journal", gone)
+        assert decided
+        outcome = decided["outcomes"][0]
+        self.assertEqual((decided["reason"], outcome["result"]), ("usage-pattern", "freed"), decided)
+        self.assertGreater(outcome["freed_bytes"], 30 * MIB)
+        self.assertAlmostEqual(before - resident(program.pid), outcome["freed_bytes"], delta=4 * MIB)
+        # What lies between its blocks is not asked for again.
+        row = heap()
+        assert row
+        self.assertEqual(row["verdict"], "keep", row)
+        self.assertIn(row["reason"], ("busy", "savings-too-small"), row)
 
     def test_an_idle_package_goes_by_itself_and_comes_back(self) -> None:
         watch = self.supervisor(**EAGER)
@@ -146,6 +184,14 @@ class Reclaim(Case):
         self.assertEqual(rows[0]["reason"], "manual")
         self.assertEqual(rows[0]["outcomes"][0]["result"], "freed")
 
+    def test_without_a_group_of_its_own_the_kernel_is_not_asked(self) -> None:
+        watch = self.supervisor()
+        program = self.garbage(watch)
+        body = json.dumps({"pid": program.pid, "rungs": ["control-group"], "wanted_bytes": MIB}).encode()
+        row = watch.request("POST", "/api/v1/reclaim", body)[1]["processes"][0]
+        # The test, its supervisor and the program are in one group, if the machine has groups of version 2 at all.
+        self.assertRegex(row["obstacle"], r"^unavailable:(no-cgroup-v2|no-memory-controller|group-\S+)$")
+
     def test_wrong_targets_get_a_clear_error(self) -> None:
         watch = self.supervisor()
         library = self.library()
@@ -165,6 +211,72 @@ class Reclaim(Case):
         ):
             status, answer = watch.request("POST", "/api/v1/reclaim", json.dumps(body).encode())
             self.assertEqual((status, text in json.dumps(answer)), (422, True), f"{body}: {answer}")
+
+    def limit(self, watch: Supervisor, number: str) -> None:
+        done = run([MLOS, "config", "set", "unloading.module_cache_limit", number, "--socket", watch.socket], text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_the_limit_of_closed_modules_reaches_programs_that_run(self) -> None:
+        watch = self.supervisor()
+        source = self.folder / "plugin.c"
+        source.write_text("int plugin_answer(void) { return 42; }\n")
+        paths = [self.folder / f"libplugin{number}.so" for number in range(3)]
+        for path in paths:
+            subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", path, source], check=True)
+        code = (f"import _ctypes, ctypes\nfor path in {[str(path) for path in paths]!r}:\n    _ctypes.dlclose(_ctypes.dlopen(path, 2))\n"
+                "say = 'closed'\nwhile True:\n    checkpoint(say)\n    ctypes.CDLL('libm.so.6'); [bytearray(100000) for _ in range(500)]\n"
+                "    say = 'on'\n")
+        programs = [self.program(watch.socket, code), self.program(watch.socket, code, MLOS_MODULE_CACHE="2")]
+        for program in programs:
+            self.assertEqual(program.line(), "closed")
+            watch.wait_for(program.pid)
+            self.with_thread(program)
+
+        def mapped(program: Program) -> list[int]:
+            text = Path(f"/proc/{program.pid}/maps").read_text()
+            return [number for number, path in enumerate(paths) if str(path) in text]
+        self.assertEqual([mapped(program) for program in programs], [[0, 1, 2], [1, 2]])
+        self.limit(watch, "1")
+        for program, gone in zip(programs, ([0, 1], [1])):
+            for number in gone:
+                watch.await_event(program.pid, "unloaded", str(paths[number]))
+            self.assertEqual(mapped(program), [2], "the last one closed stays")
+            rows = {row["path"]: row["state"] for row in watch.get(f"/api/v1/processes/{program.pid}/modules")["modules"]}
+            self.assertEqual([rows[str(path)] for path in paths], ["unloaded", "unloaded", "loaded"])
+        # One that starts later hears of it when it connects.
+        self.limit(watch, "0")
+        for program in programs:
+            watch.await_event(program.pid, "unloaded", str(paths[2]))
+        late = self.program(watch.socket, code)
+        self.assertEqual(late.line(), "closed")
+        watch.wait_for(late.pid)
+        self.with_thread(late)
+        watch.await_quietly("nothing kept", lambda: not mapped(late))
+
+    def test_a_rule_that_merges_says_why_it_cannot(self) -> None:
+        try:
+            state = Path("/sys/kernel/mm/ksm/run").read_text().strip()
+        except FileNotFoundError:
+            state = ""
+        if state == "1":
+            self.skipTest("the kernel merges equal pages here")
+        watch = self.supervisor()
+        program = self.garbage(watch)
+        name = Path(f"/proc/{program.pid}/comm").read_text().strip()
+        rule = f"rules: [{{name: share, when: memory.level > 0.01%, then: {{merge: {name}}}}}]\n"
+        done = run([MLOS, "rules", "add", "-", "--socket", watch.socket], input=rule.encode(), text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+        def told() -> dict | None:
+            rows = watch.get(f"/api/v1/decisions?pid={program.pid}")["decisions"]
+            return rows[0] if rows and rows[0]["outcomes"] else None
+        row = watch.await_quietly("an outcome", told)
+        assert row
+        outcome = row["outcomes"][0]
+        self.assertEqual((row["reason"], outcome["result"]), ("rule", "kept"))
+        self.assertEqual(outcome["obstacle"], "unavailable:ksm-off" if state else "unavailable:no-ksm")
+        answer = json.dumps({"pid": program.pid, "rungs": ["equal-pages"]}).encode()
+        self.assertEqual(watch.request("POST", "/api/v1/reclaim", answer)[1]["processes"][0]["obstacle"], "not-asked-for")
 
     def test_a_user_who_denies_it_is_heeded(self) -> None:
         watch = self.supervisor()

@@ -58,8 +58,8 @@ class Shown(TopCase):
         self.assert_frame(lines, 80, 24)
         self.assertRegex(lines[1], r"^resident .* MiB  private .*  heap .* MiB \(0 B/s\)  alloc ")
         self.assertRegex(lines[2], r"^supervisor .* MiB  \d+\.\d % CPU  up \d+ \w+  1 agent  0 adopted$")
-        self.assertEqual(lines[4].split(), "PID AGENT RESIDENT HEAP HEAP/S CPU % ACTIVE COMMAND".split())
-        self.assertRegex(lines[5], rf"^ *{program.pid}  active  .* MiB  .* MiB +0 +\d+\.\d  ")
+        self.assertEqual(lines[4].split(), "PID AGENT RESIDENT HEAP CPU % STATE FREED COMMAND".split())
+        self.assertRegex(lines[5], rf"^ *{program.pid}  active  .* MiB  .* MiB +\d+\.\d  .*  0 B  ")
         self.assertEqual(
             lines[23], "q quit  Tab packages  Enter its packages  s sort  / filter  space pause  ? help")
         self.assertTrue(window.is_taken())
@@ -72,7 +72,7 @@ class Shown(TopCase):
         self.assert_frame(lines, 200, 50)
         self.assertEqual(
             lines[4].split(),
-            "PID NAME AGENT RESIDENT PRIVATE PROPORTIONAL HEAP HEAP/S ALLOC/S ALLOCATED/S CPU % THREADS MODULES ACTIVE "
+            "PID NAME AGENT RESIDENT PRIVATE PROPORTIONAL HEAP HEAP/S ALLOC/S ALLOCATED/S CPU % THREADS MODULES STATE FREED "
             "COMMAND".split())
         self.assertIn(str(program.pid), lines[5])
 

@@ -19,7 +19,7 @@ public struct DecisionRow: Codable, Sendable, Hashable {
   /// Which round of deciding it was, counted since the start of its supervisor.
   public var cycle: UInt64
   public var name: String
-  /// `package`, `closed-module`, `plugin`, `model`.
+  /// `package`, `closed-module`, `heap`, `plugin`, `model`, `process`.
   public var kind: String
   public var pid: Known<Int32>
   /// `unload` or `keep`.

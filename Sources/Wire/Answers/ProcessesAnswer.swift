@@ -46,6 +46,15 @@ public struct ProcessRow: Codable, Sendable, Hashable {
   public var allocatedBytesPerSecond: Known<Double>
   public var modulesLoaded: Known<Int>
   public var lastActiveAt: Known<Double>
+  /// `reclaiming`, `stopped`, `busy`, `active`, `idle`; null when it was never seen to do anything.
+  public var activity: Known<String>
+  /// The rung that is being tried; null when none is.
+  public var reclaimRung: Known<String>
+  /// Regions the program has marked busy; null without an agent.
+  public var busyRegions: Known<UInt32>
+  /// Measured as given back, all times together, since the supervisor watches it.
+  public var givenBackBytes: UInt64
+  public var givenBackAt: Known<Double>
 
   public init(
     pid: Int32, parent: Int32, user: UInt32, name: String, commandLine: String, source: String, agentState: Known<String>,
@@ -54,8 +63,14 @@ public struct ProcessRow: Codable, Sendable, Hashable {
     proportionalBytes: Known<UInt64>, privateBytes: Known<UInt64>, sharingMeasuredAt: Known<Double>,
     liveHeapBytes: Known<UInt64>, liveHeapApproximate: Bool, allocations: Known<UInt64>, frees: Known<UInt64>,
     allocationsPerSecond: Known<Double>, allocatedBytesPerSecond: Known<Double>, modulesLoaded: Known<Int>,
-    lastActiveAt: Known<Double>
+    lastActiveAt: Known<Double>, activity: Known<String>, reclaimRung: Known<String>, busyRegions: Known<UInt32>,
+    givenBackBytes: UInt64, givenBackAt: Known<Double>
   ) {
+    self.activity = activity
+    self.reclaimRung = reclaimRung
+    self.busyRegions = busyRegions
+    self.givenBackBytes = givenBackBytes
+    self.givenBackAt = givenBackAt
     self.pid = pid
     self.parent = parent
     self.user = user

@@ -75,7 +75,7 @@ public struct ReclaimRow: Codable, Sendable, Hashable {
 
 /// One rung of the ladder in one process.
 public struct ReclaimRungRow: Codable, Sendable, Hashable {
-  /// `closed-modules`, `callbacks`, `collect`, `trim`, `module-pages`, `equal-pages`, `heap-pages`.
+  /// `closed-modules`, `callbacks`, `collect`, `trim`, `module-pages`, `equal-pages`, `control-group`, `heap-pages`.
   public var rung: String
   /// Why it was not carried out, in a word; null when it was.
   public var refusal: Known<String>
@@ -87,7 +87,7 @@ public struct ReclaimRungRow: Codable, Sendable, Hashable {
   public var seconds: Double
   /// The program's own time that it took.
   public var agentSeconds: Known<Double>
-  /// Objects collected, libraries closed for good, bytes that callbacks told: what the agent answered.
+  /// Objects collected, libraries closed for good, bytes that callbacks told: what the agent answered. Bytes that are kept merged.
   public var count: Known<UInt64>
   public var stayed: [ReclaimStayedRow]
 

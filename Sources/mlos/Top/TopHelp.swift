@@ -15,7 +15,8 @@ enum TopHelp {
   static let notes = [
     "HEAP/S is how fast the live heap grows; it needs two readings.",
     "ALLOC/S counts calls, ALLOCATED/S the bytes they gave out.",
-    "CPU % is of one processor. ACTIVE: since it used one or allocated.",
+    "CPU % is of one processor. STATE: idle since it used one or allocated.",
+    "FREED is what was measured to come back of it by unloads so far.",
     "PRIVATE and PROPORTIONAL may be some seconds old. A dash: not known.",
   ]
 

@@ -13,24 +13,25 @@ struct TopTable {
     let isRoomy = (width ?? .max) >= 120
     let columns: [Column] = [
       Column(.pid, .number(padded("PID", 5), drop: 2)) { Table.Cell("\($0.row.pid)") },
-      Column(.name, .text("NAME", minimum: 6, drop: 10)) { Table.Cell(PlainText.of($0.row.name)) },
-      Column(nil, .text("AGENT", minimum: 6, drop: 4)) { agent($0, withReason: isRoomy) },
+      Column(.name, .text("NAME", minimum: 6, drop: 11)) { Table.Cell(PlainText.of($0.row.name)) },
+      Column(nil, .text("AGENT", minimum: 6, drop: 6)) { agent($0, withReason: isRoomy) },
       Column(.resident, .number("RESIDENT", drop: 1)) { Table.Cell(Phrases.bytes($0.row.residentBytes)) },
-      Column(.private, .number(padded("PRIVATE", 8), drop: 8)) { Table.Cell(Phrases.bytes($0.row.privateBytes)) },
-      Column(.proportional, .number("PROPORTIONAL", drop: 11)) { Table.Cell(Phrases.bytes($0.row.proportionalBytes)) },
+      Column(.private, .number(padded("PRIVATE", 8), drop: 9)) { Table.Cell(Phrases.bytes($0.row.privateBytes)) },
+      Column(.proportional, .number("PROPORTIONAL", drop: 12)) { Table.Cell(Phrases.bytes($0.row.proportionalBytes)) },
       Column(.heap, .number(padded("HEAP", 8), drop: 3)) { Table.Cell(heap($0.row)) },
-      Column(.growth, .number(padded("HEAP/S", 9), drop: 5)) { Table.Cell(signed($0.rates.heapGrowth)) },
-      Column(.allocations, .number(padded("ALLOC/S", 8), drop: 9)) {
+      Column(.growth, .number(padded("HEAP/S", 9), drop: 8)) { Table.Cell(signed($0.rates.heapGrowth)) },
+      Column(.allocations, .number(padded("ALLOC/S", 8), drop: 10)) {
         Table.Cell(rounded($0.row.allocationsPerSecond.value))
       },
-      Column(nil, .number("ALLOCATED/S", drop: 12)) { Table.Cell(bytes($0.row.allocatedBytesPerSecond.value)) },
-      Column(.cpu, .number("CPU %", drop: 6)) { Table.Cell(percent($0.rates.processorPercent)) },
-      Column(nil, .number("THREADS", drop: 14)) { Table.Cell("\($0.row.threads)") },
-      Column(nil, .number("MODULES", drop: 13)) { Table.Cell(Phrases.number($0.row.modulesLoaded)) },
-      Column(.used, .number(padded("ACTIVE", isRoomy ? 10 : 8), drop: 7)) {
-        Table.Cell(active($0.row, now: now, isShort: !isRoomy))
+      Column(nil, .number("ALLOCATED/S", drop: 13)) { Table.Cell(bytes($0.row.allocatedBytesPerSecond.value)) },
+      Column(.cpu, .number("CPU %", drop: 7)) { Table.Cell(percent($0.rates.processorPercent)) },
+      Column(nil, .number("THREADS", drop: 15)) { Table.Cell("\($0.row.threads)") },
+      Column(nil, .number("MODULES", drop: 14)) { Table.Cell(Phrases.number($0.row.modulesLoaded)) },
+      Column(.used, .number(padded("STATE", 10), drop: 4)) { Table.Cell(state($0.row, now: now, isShort: !isRoomy)) },
+      Column(nil, .number(padded("FREED", 8), drop: 5)) { Table.Cell(Phrases.bytes($0.row.givenBackBytes)) },
+      Column(nil, .text("COMMAND", minimum: least((width ?? .max) >= 100 ? 24 : 13, width))) {
+        Table.Cell(command($0.row, isShort: width != nil))
       },
-      Column(nil, .text("COMMAND", minimum: least(14, width))) { Table.Cell(command($0.row, isShort: width != nil)) },
     ]
     return make(columns, rows, order)
   }
@@ -106,9 +107,12 @@ struct TopTable {
     return name.isEmpty ? word : name
   }
 
-  private static func active(_ row: ProcessRow, now: Double, isShort: Bool) -> String {
-    let text = Phrases.ago(row.lastActiveAt, now: now)
-    return isShort && text.hasSuffix(" ago") ? String(text.dropLast(4)) : text
+  /// What it is at, and for how long it has been idle; where there is room, what is tried in it.
+  private static func state(_ row: ProcessRow, now: Double, isShort: Bool) -> String {
+    guard let word = row.activity.value else { return "not seen" }
+    if word == "idle", let last = row.lastActiveAt.value { return "idle \(Phrases.duration(now - last))" }
+    guard !isShort, let rung = row.reclaimRung.value else { return PlainText.of(word) }
+    return PlainText.of("\(word) \(rung)")
   }
 
   static func percent(_ value: Double?) -> String { value.map { Phrases.decimal($0, places: 1) } ?? "-" }

@@ -69,9 +69,10 @@ struct HistoryView {
   static func line(_ row: DecisionRow, _ terminal: Terminal, clock: (Double) -> String) -> String {
     let place = row.pid.value.map { " (\($0))" } ?? ""
     let (verb, emphasis) = Self.verb(row)
+    let title = ReclaimUnit.Kind(rawValue: row.kind)?.title(of: row.name) ?? row.name
     return joined(
       [
-        (time(row.at, clock), .faint), ("\(row.name)\(place)", .plain), (verb, emphasis), (bytes(row), .plain),
+        (time(row.at, clock), .faint), ("\(title)\(place)", .plain), (verb, emphasis), (bytes(row), .plain),
         (row.text, .plain), (obstacle(row), .plain),
       ], terminal)
   }

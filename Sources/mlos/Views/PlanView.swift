@@ -24,8 +24,10 @@ struct PlanView {
       rows: units.map { unit in
         let isGoing = unit.verdict == "unload"
         let process = unit.pid.value.map { "\(unit.processName) (\($0))" } ?? "-"
+        // Two programs of a name are told apart by what stands here alone, where there is no room for the next column.
+        let title = unit.isHeap ? unit.title + (unit.pid.value.map { " (\($0))" } ?? "") : unit.title
         return [
-          Table.Cell(unit.order.value.map { "\($0)" } ?? "-"), Table.Cell(unit.name, isGoing ? .warning : .plain),
+          Table.Cell(unit.order.value.map { "\($0)" } ?? "-"), Table.Cell(title, isGoing ? .warning : .plain),
           Table.Cell(process), Table.Cell(Phrases.bytes(unit.bytes)),
           Table.Cell(unit.idleSeconds.value.map(Phrases.duration) ?? "-"),
           Table.Cell("\(Phrases.decimal(unit.reuseProbability * 100, places: 0)) %"),
@@ -85,6 +87,12 @@ struct PlanView {
   }
 }
 
+extension PlanUnit {
+  /// `torch`, `heap of python3`.
+  fileprivate var isHeap: Bool { kind == ReclaimUnit.Kind.heap.rawValue }
+  fileprivate var title: String { ReclaimUnit.Kind(rawValue: kind)?.title(of: name) ?? name }
+}
+
 /// `mlos why NAME`.
 struct WhyView {
   var answer: PlanAnswer
@@ -123,11 +131,17 @@ struct WhyView {
   private func describe(_ unit: PlanUnit, _ terminal: Terminal) -> [String] {
     let isGoing = unit.verdict == "unload"
     let place = unit.pid.value.map { " in \(unit.processName) (\($0))" } ?? ""
-    let title = "\(unit.name)\(place) \(isGoing ? "would be unloaded" : "stays")"
+    let isHeap = unit.isHeap
+    // `heap of python3 (4711)`: of what the process is its name.
+    let holder = isHeap ? unit.pid.value.map { " (\($0))" } ?? "" : place
+    let title = "\(unit.title)\(holder) \(isGoing ? (isHeap ? "would be given back" : "would be unloaded") : "stays")"
     let facts: [(String, String)] = [
       ("because", unit.explanation),
       ("otherwise, if", unit.otherwise.isEmpty ? "-" : unit.otherwise),
-      ("brings back", "\(Phrases.bytes(unit.bytes)) (clean pages of this process alone)"),
+      (
+        "brings back",
+        "\(Phrases.bytes(unit.bytes)) (\(isHeap ? "free in its allocator, an estimate" : "clean pages of this process alone"))"
+      ),
       ("last used", Phrases.ago(unit.lastUsedAt, now: answer.takenAt)),
       (
         "used again",

@@ -62,6 +62,8 @@ struct ReclaimView {
     switch rung.rung {
     case "collect": return "\(Phrases.count(Int(clamping: count), "object", "objects")) collected"
     case "closed-modules": return "\(Phrases.count(Int(clamping: count), "library", "libraries")) unmapped"
+    case "control-group": return "the group holds \(Phrases.bytes(count)) less"
+    case "equal-pages": return "\(Phrases.bytes(count)) kept once with equal pages"
     case "callbacks": return "the program says \(Phrases.bytes(count))"
     default: return ""
     }
@@ -98,6 +100,7 @@ enum ReclaimWords {
     case "trim": "allocator"
     case "module-pages": "pages of files"
     case "equal-pages": "equal pages"
+    case "control-group": "its control group"
     case "heap-pages": "swap"
     default: name
     }
@@ -105,7 +108,7 @@ enum ReclaimWords {
 
   /// Of rungs that do not apply to this program.
   static func isBesideThePoint(_ refusal: String?) -> Bool {
-    refusal.map { ReclaimReport.inapplicable.contains($0) } ?? false
+    refusal.map(ReclaimReport.isInapplicable) ?? false
   }
 
   static func reason(_ word: String) -> String {
@@ -127,6 +130,9 @@ enum ReclaimWords {
     case "unreadable": "its memory cannot be read"
     case "in-use": detail.isEmpty ? "in use a moment ago (--force takes it all the same)" : "the program marks it busy"
     case "no-swap": "there is no swap to hold it"
+    case "unavailable": "this system cannot: \(unavailable(detail))"
+    case "not-equal-yet": "nothing equal was found so far; the kernel goes on looking"
+    case "not-asked-for": "only a rule asks for it"
     case "no-python": "there is no Python in it"
     case "no-safe-point": "the main thread waits in a system call; the collector runs when it returns"
     case "too-soon": "asked again too soon; allowed in \(detail)"
@@ -148,6 +154,25 @@ enum ReclaimWords {
     case "family": "libraries of its kind (\(detail)) do not survive it"
     case "kernel": "the kernel refused (\(detail.isEmpty ? "see the log" : detail))"
     default: word
+    }
+  }
+
+  private static func unavailable(_ what: String) -> String {
+    switch what {
+    case "no-ksm": "the kernel is built without merging of equal pages (KSM)"
+    case "ksm-off": "the kernel merges no equal pages (/sys/kernel/mm/ksm/run is not 1)"
+    case "no-cgroup-v2": "there are no control groups of version 2"
+    case "no-memory-controller": "control groups of version 2 do not count memory here"
+    case "no-memory-reclaim": "the kernel has no memory.reclaim (Linux 5.19)"
+    case "not-writable": "memory.reclaim cannot be written"
+    case "group-unreadable": "its control group cannot be read"
+    case "group-not-seen": "its control group is not seen from here"
+    case "group-changed": "it changed its control group meanwhile"
+    case "group-has-children": "its control group has others below it"
+    case "no-amount": "how much is wanted must be said (wanted_bytes)"
+    case let shared where shared.hasPrefix("group-shared-with-"):
+      "its control group has processes that are not meant (\(shared.dropFirst("group-shared-with-".count)))"
+    default: what
     }
   }
 }
