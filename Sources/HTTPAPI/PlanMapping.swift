@@ -114,6 +114,11 @@ struct Explaining {
         reason.recordWord, "its allocator was asked a moment ago",
         otherwise: "a minute is over, more where it refused, or more of it is free")
     case .busy(let why): self.init(reason.recordWord, "it is in use now: \(why)", otherwise: "that ends")
+    case .neededBy(let units) where units.allSatisfy({ $0.name == judgement.unit.name }):
+      self.init(
+        reason.recordWord,
+        "\(units.count == 1 ? "another process holds" : "\(units.count) other processes hold") the same pages and "
+          + "\(units.count == 1 ? "does" : "do") not let go", otherwise: "all let go together")
     case .neededBy(let units):
       let shown = units.prefix(3).map(\.name).joined(separator: ", ")
       let more = units.count > 3 ? " and \(units.count - 3) more" : ""
@@ -143,6 +148,9 @@ struct Explaining {
       self.init(
         reason.recordWord, "\(limit) others go first", otherwise: "the next look, in \(Self.time(settings.checkIntervalSeconds))")
     case .underWay: self.init(reason.recordWord, "it was asked to go and has not answered yet")
+    case .triedLately(let why, let left):
+      self.init(
+        reason.recordWord, "it was asked a moment ago and gave nothing back: \(why)", otherwise: "\(Self.time(left)) more")
     }
   }
 

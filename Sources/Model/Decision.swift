@@ -105,6 +105,8 @@ public enum KeepReason: Hashable, Sendable {
   case cycleFull(Int)
   /// Asked to go already, and not yet answered.
   case underWay
+  /// Asked a moment ago, and nothing came back: why, in a word of the truth report, and how long until it may be asked again.
+  case triedLately(String, secondsLeft: Double)
 }
 
 /// What was decided about one unit.

@@ -166,7 +166,7 @@ public struct RungRecord: Hashable, Sendable {
 extension OutcomeRecord {
   /// What came of a reclaim in one process.
   public init(_ report: ReclaimReport, unit: ReclaimUnit, because reason: UnloadReason, time: Double) {
-    let freed = report.freedOfUnit ?? .zero
+    let freed = report.cameBack ?? .zero
     self.init(
       UnloadOutcome(
         unit: unit, result: freed > .zero ? .freed(freed) : .kept(report.obstacle ?? "not-measured"), seconds: report.seconds),
@@ -253,6 +253,7 @@ extension KeepReason {
     case .targetReached: "target-reached"
     case .cycleFull: "cycle-full"
     case .underWay: "under-way"
+    case .triedLately: "tried-lately"
     }
   }
 
@@ -274,6 +275,7 @@ extension KeepReason {
     case .targetReached: "enough others went"
     case .cycleFull(let limit): "\(limit) others go in this cycle"
     case .underWay: "asked to go already"
+    case .triedLately(let why, _): "asked a moment ago, and gave nothing back: \(why)"
     }
   }
 }

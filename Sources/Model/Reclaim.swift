@@ -124,6 +124,13 @@ public struct ReclaimReport: Hashable, Sendable {
     return packageBefore.resident - packageAfter.resident
   }
 
+  /// What the machine got back, as far as it shows in this process: of a package's files their proportional bytes, for a page that
+  /// others still map is not back; else as `freedOfUnit`.
+  public var cameBack: Bytes? {
+    guard let packageBefore, let packageAfter else { return freedOfUnit }
+    return packageBefore.proportional - packageAfter.proportional
+  }
+
   /// What stayed, of all rungs.
   public var remainders: [ReclaimRemainder] { rungs.flatMap(\.remainders) }
 

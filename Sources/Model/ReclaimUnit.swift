@@ -77,14 +77,29 @@ public struct UnitObservation: Hashable, Sendable {
   public var bytes: Bytes?
   /// What bringing it back takes, measured.
   public var reloadSeconds: Double?
+  /// What would come back if all processes that hold it let go of it at once: its share; nil where nobody else holds it.
+  public var together: Together?
   /// Units that must be there as long as this one is.
   public var needs: [ReclaimUnit]
   /// Bytes read back since it was given back, as page faults tell; nil when that is not counted.
   public var refaulted: Bytes?
 
+  /// A unit's share of what several processes hold.
+  public struct Together: Hashable, Sendable {
+    public var bytes: Bytes
+    /// As `UnitObservation.reloadSeconds`, for these bytes.
+    public var reloadSeconds: Double?
+
+    public init(bytes: Bytes, reloadSeconds: Double? = nil) {
+      self.bytes = bytes
+      self.reloadSeconds = reloadSeconds
+    }
+  }
+
   public init(
     _ unit: ReclaimUnit, isLoaded: Bool = true, busy: String? = nil, lastUsed: Instant? = nil, loadedAt: Instant? = nil,
-    bytes: Bytes? = nil, reloadSeconds: Double? = nil, needs: [ReclaimUnit] = [], refaulted: Bytes? = nil
+    bytes: Bytes? = nil, reloadSeconds: Double? = nil, needs: [ReclaimUnit] = [], refaulted: Bytes? = nil,
+    together: Together? = nil
   ) {
     self.unit = unit
     self.isLoaded = isLoaded
@@ -95,5 +110,6 @@ public struct UnitObservation: Hashable, Sendable {
     self.reloadSeconds = reloadSeconds
     self.needs = needs
     self.refaulted = refaulted
+    self.together = together
   }
 }

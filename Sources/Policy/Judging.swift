@@ -21,7 +21,8 @@ extension UnloadingPolicy {
     }
   }
 
-  func judge(_ unit: UnitObservation, level: PressureLevel, horizon: Double, at now: Instant) -> JudgedUnit {
+  /// - Parameter total: What all bring back that go together with it; nil when it goes by itself.
+  func judge(_ unit: UnitObservation, total: Bytes? = nil, level: PressureLevel, horizon: Double, at now: Instant) -> JudgedUnit {
     let preference = settings.preferences[unit.unit.name] ?? UnitPreference()
     let entry = known[unit.unit]
     let since = [unit.lastUsed, unit.loadedAt].compactMap(\.self).max()
@@ -44,7 +45,7 @@ extension UnloadingPolicy {
           probability: soon)
       },
       unitClass: preference.unitClass ?? .important)
-    var judged = JudgedUnit(figures: figures, obstacle: obstacle(unit, preference, isAsked: entry?.asked != nil))
+    var judged = JudgedUnit(figures: figures, obstacle: obstacle(unit, total, preference, entry, at: now))
     decideIdleness(&judged, timeouts, level: level, mayBeExpected: !isHeap)
     return judged
   }
@@ -55,14 +56,17 @@ extension UnloadingPolicy {
       ?? UnloadingStrategy(name: "balanced", timeoutSeconds: settings.balancedTimeoutSeconds)
   }
 
-  private func obstacle(_ unit: UnitObservation, _ preference: UnitPreference, isAsked: Bool) -> KeepReason? {
+  private func obstacle(
+    _ unit: UnitObservation, _ total: Bytes?, _ preference: UnitPreference, _ entry: Remembered?, at now: Instant
+  ) -> KeepReason? {
     guard settings.isEnabled else { return .disabled }
     guard unit.isLoaded else { return .notLoaded }
     if preference.allowUnload == false { return .userPreference }
     if preference.unitClass == .critical { return .critical }
     if let busy = unit.busy { return .busy(busy) }
-    if isAsked { return .underWay }
-    guard let bytes = unit.bytes else { return .bytesUnknown }
+    if entry?.asked != nil { return .underWay }
+    if let obstacle = entry?.vain.obstacle(at: now) { return obstacle }
+    guard let bytes = total ?? unit.bytes else { return .bytesUnknown }
     // A closed module is kept for its own sake only: how small it is says nothing.
     if bytes < settings.minMemorySavingsThreshold, unit.unit.kind != .closedModule {
       return .savingsTooSmall(minimum: settings.minMemorySavingsThreshold)

@@ -54,7 +54,7 @@ struct Selection {
       .sorted { (-(judged[$0].figures.idleSeconds ?? 0), $0) < (-(judged[$1].figures.idleSeconds ?? 0), $1) }
     for index in oldest.prefix(excess)
     where order.members[order.group[index]].count == 1 && blockers(of: order.group[index]).isEmpty {
-      add(index, .cacheLimit(settings.moduleCacheLimit), isCounted: false)
+      add(index, .cacheLimit(settings.moduleCacheLimit))
     }
   }
 
@@ -127,14 +127,17 @@ struct Selection {
         let members = order.members[group].filter { units[$0].isLoaded && reasons[$0] == nil }
         // Units that need each other go together or not at all.
         guard members.allSatisfy({ isCandidate.contains($0) }), blockers(of: group).isEmpty else { continue }
-        guard counted + members.count <= settings.maxUnloadsPerCycle else {
+        // A package that goes in several processes at once is one.
+        let weight = Set(members.map { ReclaimUnit(units[$0].unit.kind, units[$0].unit.name) }).count
+        guard counted + weight <= settings.maxUnloadsPerCycle else {
           for member in members { passedOver[member] = .cycleFull(settings.maxUnloadsPerCycle) }
           continue
         }
         for member in members {
           reached += units[member].bytes ?? .zero
-          add(member, reason(member), isCounted: true)
+          add(member, reason(member))
         }
+        counted += weight
         rest.remove(at: place)
         // What it needed may be free now, and better than what comes next.
         progress = true
@@ -149,10 +152,9 @@ struct Selection {
     }
   }
 
-  private mutating func add(_ index: Int, _ reason: UnloadReason, isCounted: Bool) {
+  private mutating func add(_ index: Int, _ reason: UnloadReason) {
     reasons[index] = reason
     passedOver[index] = nil
-    if isCounted { counted += 1 }
     decisions.append(
       Decision(unit: units[index].unit, reason: reason, predicted: units[index].bytes ?? .zero, figures: judged[index].figures))
   }

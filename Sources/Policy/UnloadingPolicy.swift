@@ -42,6 +42,8 @@ public struct UnloadingPolicy: Sendable {
     var gone: Instant?
     var freed = Bytes.zero
     var refaulted = Bytes.zero
+    /// Tries in a row that brought nothing back, and when the last one was.
+    var vain = Vain()
   }
 
   public init(settings: UnloadingSettings = UnloadingSettings()) {
@@ -63,14 +65,15 @@ public struct UnloadingPolicy: Sendable {
   public mutating func review(
     _ snapshot: Snapshot, requests: [ReclaimUnit: UnloadReason] = [:], at now: Instant
   ) -> Review {
-    let units = snapshot.units.sorted { $0.unit < $1.unit }
+    let shared = SharedUnits(snapshot.units.sorted { $0.unit < $1.unit }, at: now)
+    let units = shared.units
     observe(units, at: now)
     let wanted = gate.update(snapshot.memory, settings, at: now)
     let level = snapshot.memory?.level ?? .low
     let horizon = orderHorizon(units, at: now)
-    var selection = Selection(
-      units: units, judged: units.map { judge($0, level: level, horizon: horizon, at: now) }, order: DependencyOrder(units),
-      settings: settings)
+    var judged = units.indices.map { judge(units[$0], total: shared.totals[$0], level: level, horizon: horizon, at: now) }
+    shared.level(&judged)
+    var selection = Selection(units: units, judged: judged, order: DependencyOrder(units), settings: settings)
     if settings.isEnabled {
       selection.take(requests: requests)
       selection.takeClosedModules()
@@ -111,6 +114,7 @@ public struct UnloadingPolicy: Sendable {
   public mutating func record(_ outcome: UnloadOutcome, at now: Instant) {
     guard var unit = known[outcome.unit] else { return }
     unit.asked = nil
+    unit.vain.note(outcome.result, at: now)
     if case .freed(let bytes) = outcome.result {
       unit.gone = now
       // It may be back before anybody looks.

@@ -77,8 +77,10 @@ extension Supervisor {
     processes[pid]?.heap.lowerFloor(heap)
     let watch = processes[pid]?.heap ?? process.heap
     let active = process.lastActiveAt.map { moment.monotonic &- UInt64(max(0, moment.wall - $0) * 1e9) }
+    // What an active program has free it takes again in a moment.
+    let busy = watch.busy(heap, at: moment.monotonic) ?? (isActive(pid, at: moment) ? "active" : nil)
     return UnitObservation(
-      ReclaimUnit(.heap, process.facts.name, in: process.facts.identity), busy: watch.busy(heap, at: moment.monotonic),
+      ReclaimUnit(.heap, process.facts.name, in: process.facts.identity), busy: busy,
       lastUsed: active.map { Instant(nanoseconds: $0) },
       loadedAt: process.lastUse.beganAt.map { Instant(nanoseconds: $0) }, bytes: watch.bytes(heap), refaulted: watch.refaulted)
   }

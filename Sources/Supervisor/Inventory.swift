@@ -5,6 +5,8 @@ struct Inventory {
   struct Object {
     var file: FileReference
     var usage = MemoryUsage()
+    /// Clean pages of segments that are not written to: of this process alone, and its share of all.
+    var droppable = (alone: Bytes.zero, together: Bytes.zero)
     /// Mapped with execute permission, or listed by the agent: a module rather than a data file.
     var isModule = false
     var start: UInt64
@@ -42,6 +44,10 @@ struct Inventory {
         objects.append(Object(file: file, start: mapping.start))
       }
       objects[index].usage += mapping.usage
+      if mapping.isDroppable {
+        objects[index].droppable.alone += mapping.usage.privateClean
+        objects[index].droppable.together += mapping.usage.proportional
+      }
       objects[index].start = min(objects[index].start, mapping.start)
       if mapping.permissions.contains(.execute) { objects[index].isModule = true }
     }

@@ -100,6 +100,13 @@ struct Climber {
   }
 }
 
+extension Mapping {
+  /// A file has all of it: what was written to, or is to be, has no other copy.
+  var isDroppable: Bool {
+    !permissions.contains(.write) && usage.privateDirty == .zero && usage.anonymous == .zero && usage.swap == .zero
+  }
+}
+
 /// Which pages of a process may be dropped, and which not.
 struct DroppablePages {
   /// Library code and constants: its agent can drop them.
@@ -123,9 +130,7 @@ struct DroppablePages {
       guard case .file(let file) = mapping.backing, climber.holds(file), !isRuntime(file), mapping.usage.resident > .zero
       else { continue }
       let usage = mapping.usage
-      // What was written to, or is to be, has no other copy.
-      guard !mapping.permissions.contains(.write), usage.privateDirty == .zero, usage.anonymous == .zero, usage.swap == .zero
-      else { continue }
+      guard mapping.isDroppable else { continue }
       let name = file.displayPath
       if isInUse(mapping) {
         used[name, default: .zero] += usage.resident

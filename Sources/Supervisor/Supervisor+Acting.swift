@@ -86,7 +86,7 @@ extension Supervisor {
 
   private func take(_ report: ReclaimReport, of decision: Decision, _ number: UInt64?, at moment: Moment) {
     let record = OutcomeRecord(report, unit: decision.unit, because: decision.reason, time: moment.wall)
-    let freed = report.freedOfUnit ?? .zero
+    let freed = report.cameBack ?? .zero
     unloading.policy.record(
       UnloadOutcome(
         unit: decision.unit, result: freed > .zero ? .freed(freed) : .kept(record.obstacle ?? "not-measured"),
@@ -101,15 +101,19 @@ extension Supervisor {
       ])
   }
 
-  /// Collectors and allocators of every watched process give back what they hold for nothing.
+  /// Collectors and allocators of every watched process that is idle give back what they hold for nothing.
   func collect(for rule: String) {
     guard !unloading.policy.settings.isDryRun else {
       logger.notice("rule would have all collect", metadata: ["rule": "\(rule)"])
       return
     }
     logger.notice("rule has all collect", metadata: ["rule": "\(rule)"])
+    let moment = now()
+    let idle = processes.keys.filter { !isActive($0, at: moment) }
+    guard !idle.isEmpty else { return }
     let request = ReclaimRequest(
-      target: .everything, rungs: [.callbacks, .collect, .trim], requester: Requester("rule \(rule)"), reason: .rule(rule))
+      target: .processes(Set(idle)), rungs: [.callbacks, .collect, .trim], requester: Requester("rule \(rule)"),
+      reason: .rule(rule))
     Task { _ = try? await reclaim(request) }
   }
 

@@ -27,9 +27,13 @@ extension Supervisor {
           let missing = request.wanted.map { $0 - freed(climbers) }
           await reclaimGroup(&climbers[index], missing, meant: meant)
         }
+      } else if request.wanted == nil {
+        climbers = await atOnce(rung, climbers, request)
       } else {
+        // One after the other: enough may have come back before the last.
         for index in climbers.indices where climbers[index].report.refusal == nil {
           await carryOut(rung, &climbers[index], request)
+          if let wanted = request.wanted, freed(climbers) >= wanted { break }
         }
       }
       if let wanted = request.wanted, freed(climbers) >= wanted { break }
@@ -46,6 +50,31 @@ extension Supervisor {
       climbers[index].report.seconds = climbers[index].report.rungs.reduce(0) { $0 + $1.seconds }
       passOverOwnUse(of: climbers[index].pid)
     }
+  }
+
+  /// 8 programs at most work on one rung at the same time: who waits for one that comes to no safe point lets others go on.
+  private static var climbersAtOnce: Int { 8 }
+
+  private func atOnce(_ rung: ReclaimRung, _ climbers: [Climber], _ request: ReclaimRequest) async -> [Climber] {
+    var result = climbers
+    var waiting = climbers.indices.filter { climbers[$0].report.refusal == nil }[...]
+    await withTaskGroup(of: (Int, Climber).self) { group in
+      func begin(_ index: Int) {
+        let climber = climbers[index]
+        group.addTask {
+          var climber = climber
+          await self.carryOut(rung, &climber, request)
+          return (index, climber)
+        }
+      }
+      for index in waiting.prefix(Self.climbersAtOnce) { begin(index) }
+      waiting = waiting.dropFirst(Self.climbersAtOnce)
+      for await (index, climber) in group {
+        result[index] = climber
+        if let next = waiting.popFirst() { begin(next) }
+      }
+    }
+    return result
   }
 
   /// What the program itself has used so far; the bits stay.

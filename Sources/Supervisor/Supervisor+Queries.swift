@@ -61,8 +61,13 @@ extension Supervisor {
     if reclaiming.contains(pid) { return .reclaiming(rungUnderWay[pid]) }
     if process.facts.state == "T" || process.facts.state == "t" { return .stopped }
     if let agent, agent.state != .invalid, agent.busyRegions > 0 { return .busy(regions: agent.busyRegions) }
-    guard let lastActiveAt = process.lastActiveAt else { return nil }
-    return moment.wall - lastActiveAt < Self.activeSeconds ? .active : .idle
+    guard process.lastActiveAt != nil else { return nil }
+    return isActive(pid, at: moment) ? .active : .idle
+  }
+
+  /// It has done something a moment ago.
+  func isActive(_ pid: Int32, at moment: Moment) -> Bool {
+    processes[pid]?.lastActiveAt.map { moment.wall - $0 < Self.activeSeconds } ?? false
   }
 
   public func modules(of pid: Int32) async throws(CommandError) -> ModulesSnapshot {

@@ -72,6 +72,7 @@ extension ProcessView {
   func units(_ reloads: ReloadCost) -> [UnitObservation] {
     var units: [String: UnitObservation] = [:]
     var needs: [String: Set<ReclaimUnit>] = [:]
+    var shares: [String: UnitObservation.Together] = [:]
     /// Of which a part lies where nobody knows how long reading takes.
     var unmeasured: Set<String> = []
     for (index, object) in inventory.objects.enumerated() {
@@ -80,9 +81,13 @@ extension ProcessView {
       let identity = ReclaimUnit(.package, package.name, in: facts.identity)
       var unit = units[package.name] ?? UnitObservation(identity, bytes: .zero)
       // Clean and of this process alone: the only pages that come back when one process lets go, without a swap.
-      unit.bytes = (unit.bytes ?? .zero) + object.usage.privateClean
-      if let seconds = reloads.seconds(object.usage.privateClean, of: object.file) {
-        unit.reloadSeconds = (unit.reloadSeconds ?? 0) + seconds
+      unit.bytes = (unit.bytes ?? .zero) + object.droppable.alone
+      shares[package.name, default: .init(bytes: .zero, reloadSeconds: 0)].bytes += object.droppable.together
+      if let alone = reloads.seconds(object.droppable.alone, of: object.file),
+        let together = reloads.seconds(object.droppable.together, of: object.file)
+      {
+        unit.reloadSeconds = (unit.reloadSeconds ?? 0) + alone
+        shares[package.name]?.reloadSeconds? += together
       } else {
         unmeasured.insert(package.name)
       }
@@ -97,7 +102,11 @@ extension ProcessView {
     return units.map { name, unit in
       var unit = unit
       unit.needs = needs[name]?.sorted() ?? []
-      if unmeasured.contains(name) { unit.reloadSeconds = nil }
+      unit.together = shares[name].flatMap { $0.bytes > unit.bytes ?? .zero ? $0 : nil }
+      if unmeasured.contains(name) {
+        unit.reloadSeconds = nil
+        unit.together?.reloadSeconds = nil
+      }
       return unit
     }.sorted { $0.unit < $1.unit }
   }
@@ -144,7 +153,8 @@ extension Supervisor {
     let heaps = processes.keys.compactMap { heapUnit(of: $0, at: moment) }
     let units = (processes.values.flatMap(\.units) + heaps).map { unit in
       var unit = unit
-      if unloading.acting.contains(unit.unit) { unit.busy = "under-way" }
+      let isReclaiming = unit.unit.process.map { reclaiming.contains($0.pid) } ?? false
+      if isReclaiming || unloading.acting.contains(unit.unit) { unit.busy = "under-way" }
       return unit
     }
     let now = Instant(nanoseconds: moment.monotonic)

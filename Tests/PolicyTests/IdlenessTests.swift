@@ -210,6 +210,7 @@ import Testing
     scene.add("a", idle: 1e6)
     #expect(scene.go() == ["a"])
     scene.policy.record(UnloadOutcome(unit: scene.units[0].unit, result: .kept("nodelete"), seconds: 0.1), at: scene.instant)
+    scene.now += 2
     #expect(scene.go() == ["a"])
   }
 

@@ -198,6 +198,7 @@ func mapping(
   var usage = MemoryUsage()
   usage.mapped = Bytes(size)
   usage.resident = Bytes(resident)
+  usage.proportional = Bytes(resident)
   usage.anonymous = Bytes(anonymous)
   usage.referenced = Bytes(referenced)
   return Mapping(start: start, end: start + size, permissions: permissions, offset: 0, backing: backing, usage: usage)

@@ -41,7 +41,15 @@ import Testing
     }
     _ = stage.attach(pid, session: session, segment: segment, commands: agent)
     for _ in 0..<2 { await run(pid, seconds: 1) }
+    // A scan that sees it idle.
+    for _ in 0..<2 { await rest(seconds: 60) }
     return (agent, segment)
+  }
+
+  /// It computes nothing meanwhile.
+  private func rest(seconds: Double) async {
+    stage.clock.advance(seconds: seconds)
+    await stage.supervisor.tick()
   }
 
   private static func set(_ stage: Stage, _ pid: Int32, resident mebibytes: UInt64) {
@@ -86,7 +94,7 @@ import Testing
   @Test func underPressureTheAllocatorIsAskedBeforeAnyFileGoes() async {
     let (agent, _) = await add()
     meter.set(0.9)
-    await run(seconds: 60)
+    await rest(seconds: 60)
     let outcomes = await history.outcomes(2)
     #expect(outcomes.map(\.unit.kind) == [.heap, .package])
     #expect(agent.asked.first == .trim)
@@ -94,15 +102,20 @@ import Testing
     #expect(history.decisions[0].predicted == Bytes((30 << 20) - 80) && history.decisions[0].reason == "memory-pressure")
   }
 
+  @Test func anActiveProcessKeepsIt() async {
+    let (agent, _) = await add()
+    await run(seconds: 60)
+    meter.set(0.9)
+    await run(seconds: 60)
+    #expect(await heapRow()?.verdict == .keep(.busy("active")))
+    #expect(!agent.asked.contains(.trim))
+  }
+
   @Test func anIdleProcessGivesItBackWhenItsTimeIsOver() async {
     let (agent, _) = await add()
-    for _ in 0..<14 {
-      stage.clock.advance(seconds: 60)
-      await stage.supervisor.tick()
-    }
+    for _ in 0..<12 { await rest(seconds: 60) }
     #expect(agent.asked.isEmpty)
-    stage.clock.advance(seconds: 120)
-    await stage.supervisor.tick()
+    await rest(seconds: 180)
     let outcome = await history.outcomes(1)[0]
     #expect(outcome.unit.kind == .heap && outcome.freed == .mebibytes(28))
     #expect(agent.asked.first == .trim)
@@ -111,7 +124,7 @@ import Testing
   @Test func whatATrimLeftIsNotAskedForAgain() async {
     let (agent, segment) = await add()
     meter.set(0.9)
-    await run(seconds: 60)
+    await rest(seconds: 60)
     _ = await history.outcomes(2)
     #expect(await heapRow()?.verdict == .keep(.busy("trimmed-a-moment-ago")))
     // A minute later there is nothing to gain: 2 MiB are free, between live blocks.

@@ -53,6 +53,7 @@ extension FakeProc {
       for index in (state.mappings[pid] ?? []).indices where state.mappings[pid]![index].start == range.start {
         state.mappings[pid]![index].usage.resident = .zero
         state.mappings[pid]![index].usage.privateClean = .zero
+        state.mappings[pid]![index].usage.proportional = .zero
       }
     }
   }

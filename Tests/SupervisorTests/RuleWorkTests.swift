@@ -165,20 +165,30 @@ import Testing
     #expect(settings.strategy == "aggressive" && settings.memoryPressureThreshold == 0.9)
   }
 
-  @Test("collect has every process's collector and allocator give back, and nothing else") func collects() async {
+  @Test("collect has every idle process's collector and allocator give back, and nothing else") func collects() async {
     let agent = FakeAgent(stage, pid: 10, session: 1)
     _ = stage.attach(10, session: 1, commands: agent)
     await stage.supervisor.reload(
       observeInterval: 60, processLimit: 100, unloading: UnloadingSettings(),
       rules: [rule("full", .machine(.memoryLevel), above: 0.6, .collect)])
+    for _ in 0..<2 { await run(seconds: 60) }
     meter.set(0.65)
+    // It has just computed: not now.
     await run(seconds: 1)
+    #expect(agent.asked.isEmpty)
+    stage.clock.advance(seconds: 60)
+    await stage.supervisor.tick()
+    await stage.supervisor.reload(
+      observeInterval: 60, processLimit: 100, unloading: UnloadingSettings(),
+      rules: [rule("again", .machine(.memoryLevel), above: 0.6, .collect)])
+    stage.clock.advance(seconds: 10)
+    await stage.supervisor.tick()
     let outcome = await history.outcomes(1)[0]
     #expect(agent.asked.contains(.trim) && agent.drops == 0)
     #expect(agent.asked.contains { if case .collect = $0 { true } else { false } })
     #expect(outcome.rungs.map(\.rung) == ["callbacks", "collect", "trim"])
-    #expect(history.decisions.map(\.rule) == ["full"])
-    #expect(history.decisions.map(\.requester.name) == ["rule full"])
+    #expect(history.decisions.map(\.rule) == ["again"])
+    #expect(history.decisions.map(\.requester.name) == ["rule again"])
   }
 
   @Test("collect only says so in a dry run") func collectInADryRun() async {
