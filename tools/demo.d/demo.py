@@ -68,13 +68,18 @@ def check_claims(command_line: CommandLine, running: list[Server]) -> None:
         raise Failure(f"{len(broken)} claims about memory do not hold, see FAIL above")
 
 
+def goes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """Packages that would be unloaded."""
+    return [unit for unit in plan["units"] if unit["verdict"] == "unload" and unit["kind"] == "package"]
+
+
 def chosen_unit(command_line: CommandLine) -> tuple[dict[str, Any], dict[str, Any]]:
     """The plan once something is to go, and of that what brings most; asked again whenever the journal grows."""
     def asked() -> dict[str, Any] | None:
         plan = command_line.ask("plan")
-        return plan if any(unit["verdict"] == "unload" for unit in plan["units"]) else None
+        return plan if goes(plan) else None
     plan = waiting.await_change(command_line.directory, "something that mlos plan would unload", asked, PLAN_SECONDS)
-    return plan, max((unit for unit in plan["units"] if unit["verdict"] == "unload"), key=lambda unit: unit["bytes"])
+    return plan, max(goes(plan), key=lambda unit: unit["bytes"])
 
 
 def show_plan(command_line: CommandLine) -> None:
@@ -87,7 +92,7 @@ def show_plan(command_line: CommandLine) -> None:
     name, pid = chosen["name"], chosen["pid"]
     modules = command_line.json("modules", str(pid))["modules"]
     paths = {module["path"] for module in modules if module["package"] == name}
-    check_all(claims.check_plan(plan, command_line.json("why", name), chosen, claims.private_clean(pid, paths)))
+    check_all(claims.check_plan(plan, command_line.json("why", name), chosen, claims.clean(pid, paths)))
 
 
 def give_back(command_line: CommandLine, running: list[Server], hashes: dict[str, str]) -> None:

@@ -12,8 +12,6 @@ import session
 from session import waiting
 
 LOWEST = 0.05  # `unloading.memory_pressure_critical` takes no less
-RULE = "still-short"
-PATIENCE = "2s"
 READ_AGAIN = "configuration read again"  # what mlosd logs
 RELOAD_SECONDS = 10
 
@@ -50,18 +48,12 @@ class Marks:
   memory_pressure_target: {self.target:.5f}
   memory_pressure_threshold: {self.threshold:.5f}
   memory_pressure_critical: {self.threshold:.5f}
-rules:
-  - name: {RULE}
-    when: memory.level > {self.threshold:.5f}
-    for: {PATIENCE}
-    then: collect
 """
 
 
 def write(config: Path, marks: Marks | None) -> None:
     """mlos.yaml of the demo; without marks nothing is given back. The times of idleness stay as they are, 15 minutes: here
-    only want of memory moves anything. Packages go by the supervisor's own judgement; that allocators give back what
-    they hold for nothing is what the rule says."""
+    only want of memory moves anything."""
     text = "# Written by the demo.\nobserve.interval: 2s\nunloading:\n  check_interval: 1s\n"
     config.write_text(text + (marks.settings() if marks else "  enabled: false\n"))
 

@@ -145,8 +145,7 @@ class Act:
         marks.write(self.config, Marks.between(low, low + self.hog, limit))
         self.on_since = self.on_since or time.time()
         marks.read_again(self.config, self.supervisor)
-        say(f"  {mib(low)} in use; by mlos.yaml {marks.in_force(self.command_line.ask('plan')['memory'])}, and\n"
-            f"  allocators give back what they hold for nothing {marks.PATIENCE} later if that does not help (rule {marks.RULE})")
+        say(f"  {mib(low)} in use; by mlos.yaml {marks.in_force(self.command_line.ask('plan')['memory'])}")
 
     def await_decisions(self, loads: list[Load], counts: list[int], begin: list[int]) -> list[list[Stretch]]:
         """Stretch by stretch, until memory is short no more or a stretch brings nothing new. Looked at only between two
@@ -166,7 +165,7 @@ class Act:
                 say("  others have given back as much meanwhile; the marks move down with it")
                 self.switch_on(plan["memory"]["used_bytes"] - self.hog)
                 continue
-            elif decided.is_open(marks.RULE) or (plan["is_pressed"] and fruitful > before):
+            elif decided.is_open() or (plan["is_pressed"] and fruitful > before):
                 continue
             else:
                 say(f"  {'nothing more comes back' if plan['is_pressed'] else 'memory is short no more'}")

@@ -44,9 +44,9 @@ class Decided:
         """When the first bytes were back."""
         return min((outcome["at"] for _, outcome in self.outcomes() if outcome["result"] == "freed"), default=None)
 
-    def is_open(self, rule: str) -> bool:
-        """Whether something that this rule decided has no outcome yet."""
-        return any(row["rule"] == rule and not row["outcomes"] for row in self.rows)
+    def is_open(self) -> bool:
+        """Whether something that was decided has no outcome yet."""
+        return any(not row["outcomes"] for row in self.rows)
 
     def rungs(self, pids: set[int] | None = None) -> dict[str, RungSum]:
         sums: dict[str, RungSum] = {}

@@ -19,7 +19,7 @@ def show_decisions(decided: Decided, hog_began: float, names: dict[int, str]) ->
     """Oldest first; those of one unit with the same outcome are one line. `mlos history` has each."""
     lines: dict[tuple[Any, ...], list[Any]] = {}
     for row, outcome in sorted(decided.outcomes(), key=lambda pair: (pair[1]["at"], pair[0]["id"])):
-        freed, unit = outcome["result"] == "freed", "all of it" if row["kind"] == "process" else row["name"]
+        freed, unit = outcome["result"] == "freed", {"process": "all of it", "heap": "free heap"}.get(row["kind"], row["name"])
         key = (unit, row["pid"], row["text"], outcome["obstacle"] or outcome["result"], row["id"] if freed else None)
         lines.setdefault(key, [outcome["at"], row["predicted_bytes"], outcome["freed_bytes"] if freed else None, 0])[3] += 1
     say(f"\n  {'AFTER':>7}  {'UNIT':14} {'PROCESS':18} {'EXPECTED':>10} {'MEASURED':>10}  WHY (the hog began at 0 s)")
@@ -43,8 +43,8 @@ def show_rungs(decided: Decided, busy: set[int]) -> None:
     if not has_swap():
         say(f"  {'swap':20} {'-':>12} {'-':>16} {'-':>6} {'-':>8}  this machine has none: heap that its program still holds cannot go")
     packages = sum(outcome["freed_bytes"] or 0 for row, outcome in decided.outcomes(busy) if row["kind"] == "package")
-    by_rule = sum(outcome["freed_bytes"] or 0 for row, outcome in decided.outcomes(busy) if row["rule"])
-    say(f"  Of the busy ones it took {mib(packages)} of packages; a rule asks the allocators of all alike, theirs gave {mib(by_rule)}.")
+    heaps = sum(outcome["freed_bytes"] or 0 for row, outcome in decided.outcomes(busy) if row["kind"] == "heap")
+    say(f"  Of the busy ones it took {mib(packages)} of packages and {mib(heaps)} of free heap.")
 
 
 def has_swap() -> bool:
