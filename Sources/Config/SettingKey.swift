@@ -94,9 +94,7 @@ public struct SettingKey<Value: SettingValue>: SettingDeclaration {
   public func parse(_ text: String) -> Result<any SettingValue, SettingFault> {
     guard let value = Value(settingText: text) else {
       let written = text.isEmpty ? "nothing" : "'\(quotable(text))'"
-      // A number that does not even fit has the wrong size, not the wrong form.
-      let isNumber = text.first.map { ("0"..."9").contains($0) } ?? false
-      let range = isNumber ? rangeText.map { ", \($0)" } ?? "" : ""
+      let range = rangeText.map { ", \($0)" } ?? ""
       return .failure(SettingFault(code: .wrongType, message: "'\(name)' must be \(expectation)\(range), not \(written)"))
     }
     if let fault = check(value) { return .failure(SettingFault(code: .outOfRange, message: "'\(name)' \(fault)")) }

@@ -68,9 +68,8 @@ extension UnloadingPolicy {
     if let obstacle = entry?.vain.obstacle(at: now) { return obstacle }
     guard let bytes = total ?? unit.bytes else { return .bytesUnknown }
     // A closed module is kept for its own sake only: how small it is says nothing.
-    if bytes < settings.minMemorySavingsThreshold, unit.unit.kind != .closedModule {
-      return .savingsTooSmall(minimum: settings.minMemorySavingsThreshold)
-    }
+    let minimum = max(settings.minMemorySavingsThreshold, Bytes(1))
+    if bytes < minimum, unit.unit.kind != .closedModule { return .savingsTooSmall(minimum: minimum) }
     return nil
   }
 

@@ -12,6 +12,8 @@ struct Selection {
   private var reasons: [UnloadReason?]
   /// Why a unit that might have gone stays, when it is not its own doing.
   private var passedOver: [KeepReason?]
+  /// What goes along with others, and those: taken back together or not, so not at all.
+  private var bound: Set<Int> = []
   /// Those that count against the limit of a cycle.
   private var counted = 0
 
@@ -73,7 +75,9 @@ struct Selection {
   /// Those whose time is over.
   mutating func takeIdle() {
     let judged = judged
-    pick(from: units.indices.filter { judged[$0].idleReason != nil }) { judged[$0].idleReason ?? .usagePattern("balanced") }
+    pick(from: units.indices.filter { judged[$0].idleReason != nil }, mayFollow: { judged[$0].idleReason != nil }) {
+      judged[$0].idleReason ?? .usagePattern("balanced")
+    }
   }
 
   /// What has the higher priority first, as far as what needs each other allows: a unit keeps its place behind those that need it.
@@ -112,8 +116,10 @@ struct Selection {
   }
 
   /// Takes groups in the best order in which nothing goes before what needs it.
+  ///
+  /// - Parameter mayFollow: Whether a unit that is too small to go for its own sake may go with one that it needs.
   private mutating func pick(
-    from candidates: [Int], until wanted: Bytes? = nil, reason: (Int) -> UnloadReason
+    from candidates: [Int], until wanted: Bytes? = nil, mayFollow: (Int) -> Bool = { _ in true }, reason: (Int) -> UnloadReason
   ) {
     let able = candidates.filter { judged[$0].obstacle == nil && reasons[$0] == nil }.sorted(by: goesFirst)
     var rest = able.map { order.group[$0] }.unique()
@@ -126,17 +132,17 @@ struct Selection {
         if let wanted, reached >= wanted { return }
         let members = order.members[group].filter { units[$0].isLoaded && reasons[$0] == nil }
         // Units that need each other go together or not at all.
-        guard members.allSatisfy({ isCandidate.contains($0) }), blockers(of: group).isEmpty else { continue }
+        guard members.allSatisfy({ isCandidate.contains($0) }), let small = companions(of: group, mayFollow) else { continue }
         // A package that goes in several processes at once is one.
-        let weight = Set(members.map { ReclaimUnit(units[$0].unit.kind, units[$0].unit.name) }).count
+        let weight = Set((small + members).map { ReclaimUnit(units[$0].unit.kind, units[$0].unit.name) }).count
         guard counted + weight <= settings.maxUnloadsPerCycle else {
           for member in members { passedOver[member] = .cycleFull(settings.maxUnloadsPerCycle) }
           continue
         }
-        for member in members {
-          reached += units[member].bytes ?? .zero
-          add(member, reason(member))
-        }
+        if !small.isEmpty { bound.formUnion(small + members) }
+        for companion in small { add(companion, members.first.map(reason) ?? reason(companion)) }
+        for member in members { add(member, reason(member)) }
+        reached = (small + members).reduce(reached) { $0 + (units[$1].bytes ?? .zero) }
         counted += weight
         rest.remove(at: place)
         // What it needed may be free now, and better than what comes next.
@@ -159,9 +165,36 @@ struct Selection {
       Decision(unit: units[index].unit, reason: reason, predicted: units[index].bytes ?? .zero, figures: judged[index].figures))
   }
 
-  /// Loaded units that need a member of the group and stay.
+  /// Loaded units that need a member of the group and stay. A package of which nothing is left in memory has gone already.
   private func blockers(of group: Int) -> [Int] {
-    order.dependents(ofGroup: group).filter { units[$0].isLoaded && reasons[$0] == nil }
+    order.dependents(ofGroup: group).filter { index in
+      let unit = units[index]
+      return unit.isLoaded && reasons[index] == nil
+        && !(unit.unit.kind == .package && unit.bytes == .zero && unit.together == nil)
+    }
+  }
+
+  /// What needs the group and would stay only because it is too small to be worth it: it goes along, before the group.
+  ///
+  /// - Returns: Nil when something else stands in the way.
+  private func companions(of group: Int, _ mayFollow: (Int) -> Bool) -> [Int]? {
+    var found: [Int] = []
+    var seen: Set<Int> = [group]
+    func visit(_ group: Int) -> Bool {
+      for blocker in blockers(of: group) {
+        let theirs = order.group[blocker]
+        guard seen.insert(theirs).inserted else { continue }
+        let members = order.members[theirs].filter { units[$0].isLoaded && reasons[$0] == nil }
+        guard members.allSatisfy({ isOnlySmall($0) && mayFollow($0) }), visit(theirs) else { return false }
+        found += members
+      }
+      return true
+    }
+    return visit(group) ? found : nil
+  }
+
+  private func isOnlySmall(_ index: Int) -> Bool {
+    if case .savingsTooSmall? = judged[index].obstacle { true } else { false }
   }
 
   private func sum(from first: Int) -> Bytes {
@@ -178,6 +211,7 @@ struct Selection {
       // No page of a file goes instead of what nobody holds anything in.
       if decision.unit.kind == .heap { continue }
       guard decision.predicted <= excess, let index = units.firstIndex(where: { $0.unit == decision.unit }) else { continue }
+      guard !bound.contains(index) else { continue }
       let group = order.members[order.group[index]]
       // Something it needs may go only because this goes.
       let isNeeded =

@@ -29,6 +29,12 @@ import Wire
     let listing = try view(limit: 1).listing
     #expect(listing.decisions.isEmpty && listing.changes.count == 1)
     #expect(HistoryView(decisions: [], changes: [], limit: 5).lines(wide, clock: clock).count == 1)
+    let full = JournalStatus(
+      path: "/j", condition: "waiting", problem: Known("full"), bytes: Known(nil), queuedRows: 150, lostRows: 3)
+    let view = HistoryView(decisions: [], changes: [], limit: 5, unwritten: full.unwritten)
+    #expect(
+      view.lines(wide, clock: clock)
+        == ["nothing of that time is in the journal; the journal is waiting: full; 150 rows wait, 3 are lost"])
   }
 
   @Test("what became of a decision", arguments: [("freed", "went"), ("kept", "could not go"), ("dry-run", "would go")])

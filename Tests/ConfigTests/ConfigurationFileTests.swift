@@ -34,7 +34,7 @@ import Testing
         "f:2:10: 'log.level' must be one of trace, debug, info, notice, warning, error or critical, not 'loud'"),
       Case(
         "log:\n  level:", "f:2:3: 'log.level' must be one of trace, debug, info, notice, warning, error or critical, not nothing"),
-      Case("agents: {limit: many}", "f:1:17: 'agents.limit' must be a whole number, not 'many'"),
+      Case("agents: {limit: many}", "f:1:17: 'agents.limit' must be a whole number, 1 to 65536 agents, not 'many'"),
       Case("agents: {limit: [1]}", "f:1:17: 'agents.limit' must be a whole number, not a list"),
       Case("agents: {limit: {a: 1}}", "f:1:17: 'agents.limit' must be a whole number, not a mapping"),
       Case("agents: {limit: 0}", "f:1:17: 'agents.limit' must be 1 to 65536 agents, not 0"),

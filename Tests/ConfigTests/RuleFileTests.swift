@@ -84,7 +84,7 @@ import Testing
       ("rules: [{name: a, when: !x a, then: collect}]", "1:25: anchors, aliases and tags are not accepted"),
       (
         "rules: [{name: a, \(when), for: -3s, then: collect}]",
-        "1:45: 'for' must be a duration such as 60, 500ms or 5m, not '-3s'"
+        "1:45: 'for' must be a duration such as 60, 500ms or 5m, 0s to 2592000s, not '-3s'"
       ),
       ("rules: [{name: a, \(when), for: 31d, then: collect}]", "1:45: 'for' must be 0s to 2592000s, not 2678400s"),
       ("rules: [{name: a, \(when), every: 0, then: collect}]", "1:47: 'every' must be 1s to 2592000s, not 0s"),

@@ -111,7 +111,7 @@ import Testing
       ("unloading.strategies: {night: 0.5}", "f:1:31: 'unloading.strategies.night' must be 1s to 2592000s, not 500ms"),
       (
         "unloading.strategies: {night: -5}",
-        "f:1:31: 'unloading.strategies.night' must be a duration such as 60, 500ms or 5m, not '-5'"
+        "f:1:31: 'unloading.strategies.night' must be a duration such as 60, 500ms or 5m, 1s to 2592000s, not '-5'"
       ),
       (
         "unloading.strategies: {Balanced: 5}",

@@ -34,6 +34,33 @@ import Testing
     #expect(scene.obstacle("base") == .neededBy([ReclaimUnit(.package, "top")]))
   }
 
+  @Test func whatIsTooSmallForItsOwnSakeGoesAlong() {
+    let scene = Scene()
+    scene.add("base", mebibytes: 900, idle: 5000)
+    scene.add("small", idle: 5000, needs: ["base"])
+    scene.add("smaller", idle: 5000, needs: ["small"])
+    for index in 1...2 { scene.units[index].bytes = Bytes(8192) }
+    let (pressed, used, cramped) = (scene.copy(), scene.copy(), scene.copy())
+    #expect(scene.go() == ["smaller", "small", "base"])
+    pressed.use(0.99)
+    #expect(pressed.go() == ["smaller", "small", "base"])
+    // In use it keeps what it needs, and by itself it does not go.
+    used.units[2].lastUsed = used.instant
+    #expect(used.go().isEmpty)
+    #expect(used.obstacle("base") == .neededBy([ReclaimUnit(.package, "small")]))
+    cramped.policy.settings.maxUnloadsPerCycle = 2
+    #expect(cramped.go().isEmpty)
+  }
+
+  @Test func aPackageOfWhichNothingIsLeftHoldsNothing() {
+    let scene = Scene()
+    scene.add("base", idle: 5000)
+    scene.add("top", idle: 5000, needs: ["base"])
+    scene.units[1].bytes = .zero
+    scene.policy.settings.minMemorySavingsThreshold = .zero
+    #expect(scene.go() == ["base"])
+  }
+
   @Test func aDependentThatIsNotLoadedHoldsNothing() {
     let scene = Scene()
     scene.add("base", idle: 5000)

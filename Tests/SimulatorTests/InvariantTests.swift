@@ -63,12 +63,18 @@ import Testing
     for decision in decisions {
       guard let unit = units[decision.unit] else { return "\(decision.unit) is not there" }
       guard gone.insert(decision.unit).inserted else { return "\(decision.unit) goes twice" }
-      if let fault = forbidden(unit, decision, settings) { return "\(decision.unit) \(fault)" }
+      // One that is too small goes with what it needs only.
+      let goesAlong = decisions.contains { unit.needs.contains($0.unit) }
+      if let fault = forbidden(unit, decision, settings, goesAlong: goesAlong) { return "\(decision.unit) \(fault)" }
     }
     gone = []
     for decision in decisions {
       gone.insert(decision.unit)
-      let staying = snapshot.units.filter { $0.isLoaded && $0.needs.contains(decision.unit) && !gone.contains($0.unit) }
+      // A package of which nothing is left in memory has gone.
+      let staying = snapshot.units.filter {
+        $0.isLoaded && $0.needs.contains(decision.unit) && !gone.contains($0.unit)
+          && !($0.unit.kind == .package && $0.bytes == .zero)
+      }
       // Units that need each other go one after the other, but both.
       let wrong = staying.first { dependent in
         let isTogether = ring[dependent.unit] != nil && ring[dependent.unit] == ring[decision.unit]
@@ -78,11 +84,15 @@ import Testing
     }
     if !settings.isEnabled, !decisions.isEmpty { return "something goes though nothing may" }
     let counted = decisions.filter { if case .cacheLimit = $0.reason { false } else { true } }
-    if counted.count > settings.maxUnloadsPerCycle { return "\(counted.count) go in one cycle" }
-    return beyondTarget(decisions, snapshot.memory, settings, ring: ring)
+    // What has one name goes in several processes as one.
+    let names = Set(counted.map { ReclaimUnit($0.unit.kind, $0.unit.name) })
+    if names.count > settings.maxUnloadsPerCycle { return "\(names.count) go in one cycle" }
+    return beyondTarget(decisions, snapshot, settings, ring: ring)
   }
 
-  private static func forbidden(_ unit: UnitObservation, _ decision: Decision, _ settings: UnloadingSettings) -> String? {
+  private static func forbidden(_ unit: UnitObservation, _ decision: Decision, _ settings: UnloadingSettings, goesAlong: Bool)
+    -> String?
+  {
     let preference = settings.preferences[unit.unit.name] ?? UnitPreference()
     guard unit.isLoaded else { return "is not loaded" }
     if let busy = unit.busy { return "is in use: \(busy)" }
@@ -90,24 +100,31 @@ import Testing
     if preference.allowUnload == false { return "was denied by the user" }
     guard let bytes = unit.bytes else { return "has no known bytes" }
     if bytes != decision.predicted { return "brings \(bytes), not \(decision.predicted)" }
-    if unit.unit.kind != .closedModule, bytes < settings.minMemorySavingsThreshold { return "brings too little" }
+    if unit.unit.kind != .closedModule, bytes < max(settings.minMemorySavingsThreshold, Bytes(1)), !goesAlong {
+      return "brings too little"
+    }
     return nil
   }
 
   /// Under want of memory, without its largest unit the rest must not be enough. Units that need each other count as one.
   private static func beyondTarget(
-    _ decisions: [Decision], _ memory: MemoryPressure?, _ settings: UnloadingSettings, ring: [ReclaimUnit: Int]
+    _ decisions: [Decision], _ snapshot: Snapshot, _ settings: UnloadingSettings, ring: [ReclaimUnit: Int]
   ) -> String? {
     let forPressure = decisions.filter { if case .memoryPressure = $0.reason { true } else { false } }
     guard !forPressure.isEmpty else { return nil }
-    guard let memory else { return "want of memory without its figures" }
+    guard let memory = snapshot.memory else { return "want of memory without its figures" }
     guard settings.enableMemoryPressureUnloading else { return "want of memory though that is off" }
     let target = Bytes(UInt64(min(settings.memoryPressureTarget * Double(memory.limit.count), 0x1p63)))
     let missing = memory.wanted == .zero ? .zero : memory.used + memory.wanted - memory.limit
     let wanted = max(memory.used - target, missing)
     guard wanted > .zero else { return "nothing is wanted" }
     let inRing = forPressure.filter { ring[$0.unit] != nil }.reduce(Bytes.zero) { $0 + $1.predicted }
-    let largest = max(inRing, forPressure.map(\.predicted).max() ?? .zero)
+    // Nor do those that are too small by themselves, and go along.
+    let needs = Dictionary(uniqueKeysWithValues: snapshot.units.map { ($0.unit, $0.needs) })
+    let minimum = max(settings.minMemorySavingsThreshold, Bytes(1))
+    let small = forPressure.filter { $0.predicted < minimum && !(needs[$0.unit] ?? []).isEmpty }
+    let along = small.reduce(Bytes.zero) { $0 + $1.predicted }
+    let largest = max(inRing, forPressure.map(\.predicted).max() ?? .zero) + along
     let sum = forPressure.reduce(Bytes.zero) { $0 + $1.predicted }
     return sum - largest < wanted ? nil : "\(sum) go where \(wanted) are wanted and the largest is \(largest)"
   }

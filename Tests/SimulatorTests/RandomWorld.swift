@@ -22,7 +22,7 @@ struct RandomWorld {
   private mutating func makeUnits() {
     let count = 4 + random.below(6)
     for index in 0..<count {
-      let kind = ReclaimUnit.Kind.allCases[random.below(4)]
+      let kind = ReclaimUnit.Kind.allCases[random.below(ReclaimUnit.Kind.allCases.count)]
       let process = random.chance(0.5) ? ProcessIdentity(pid: Int32(index % 3 + 1), startTicks: 1) : nil
       // Some names are shared by several units.
       let unit = ReclaimUnit(kind, "unit-\(random.chance(0.2) ? 0 : index)", in: process)

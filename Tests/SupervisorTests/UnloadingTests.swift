@@ -170,9 +170,9 @@ final class FakeHistory: HistoryRecording {
     _ = stage.attach(10, session: 1)
     meter.set(0.95)
     let plan = await stage.supervisor.plan(name: "common")
-    // The package that needs it brings back too little to go, and so it stays too.
-    let user10 = ReclaimUnit(.package, "big", in: ProcessIdentity(pid: 10, startTicks: 100))
-    #expect(plan.rows.first?.judgement.verdict == .keep(.neededBy([user10])))
+    // The package that needs it brings back too little by itself, and goes along before it.
+    #expect(plan.rows.first?.order == 2)
+    #expect(await stage.supervisor.plan(name: "big").rows.first?.order == 1)
   }
 
   @Test func switchedOffNothingIsDecided() async {

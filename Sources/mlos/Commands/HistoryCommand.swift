@@ -93,7 +93,9 @@ struct HistoryCommand: AsyncParsableCommand {
       let all = try await client.changes(in: span, limit: limit)
       let changes = name.map { name in all.filter { $0.key.hasPrefix("unloading.packages.\(UnitName.inPath(name)).") } } ?? all
       let notices = name == nil ? try await client.notices(in: span, limit: limit) : []
-      let view = HistoryView(decisions: decisions, changes: changes, notices: notices, limit: limit)
+      let unwritten = try await client.status().body.journal.value.flatMap(\.unwritten)
+      let view = HistoryView(decisions: decisions, changes: changes, notices: notices, limit: limit, unwritten: unwritten)
+      if let unwritten { Output.complain(unwritten) }
       if output.json {
         let compact: [UInt8]
         do { compact = Array(try Coding.encoder().encode(view.listing)) } catch { throw .protocolError("\(error)") }

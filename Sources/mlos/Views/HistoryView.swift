@@ -9,6 +9,16 @@ struct HistoryListing: Codable, Equatable {
   var notices: [NoticeRow]
 }
 
+extension JournalStatus {
+  /// Why what happened last is not in the journal; nil when all is.
+  var unwritten: String? {
+    guard condition != "writing" else { return nil }
+    return "the journal is \(condition): \(problem.value ?? "no reason is known"); "
+      + "\(Phrases.count(queuedRows, "row", "rows")) wait\(queuedRows == 1 ? "s" : "")"
+      + (lostRows > 0 ? ", \(lostRows) are lost" : "")
+  }
+}
+
 /// `mlos history`.
 struct HistoryView {
   /// Newest first.
@@ -18,6 +28,8 @@ struct HistoryView {
   var notices: [NoticeRow] = []
   /// Of all together.
   var limit: Int
+  /// Why what happened last is not in it, in words; nil when all is.
+  var unwritten: String?
 
   private enum Row {
     case decision(DecisionRow)
@@ -54,7 +66,10 @@ struct HistoryView {
   /// - Parameter clock: Seconds since 1970 as a time of day.
   func lines(_ terminal: Terminal, clock: (Double) -> String) -> [String] {
     let rows = rows
-    guard !rows.isEmpty else { return terminal.footnote("nothing was decided or changed in that time") }
+    guard !rows.isEmpty else {
+      guard let unwritten else { return terminal.footnote("nothing was decided or changed in that time") }
+      return terminal.footnote("nothing of that time is in the journal; \(unwritten)")
+    }
     return rows.map { row in
       switch row {
       case .decision(let row): Self.line(row, terminal, clock: clock)
