@@ -112,7 +112,8 @@ class Reclaim(Case):
         # Busy: it has been active a moment ago.
         self.assertIn((row["verdict"], row["reason"]), [("keep", "in-use"), ("keep", "busy")])
         self.assertIn(f"heap of {name} ({program.pid})", watch.mlos("plan", "--all").stdout)
-        self.assertIn(f"heap of {name} ({program.pid}) stays", watch.mlos("why", name).stdout)
+        for said in (name, f"heap of {name}"):
+            self.assertIn(f"heap of {name} ({program.pid}) stays", watch.mlos("why", said).stdout)
         done = run([MLOS, "config", "set", "unloading.strategy", "aggressive", "--socket", watch.socket], text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
 

@@ -30,7 +30,7 @@ struct WhyCommand: AsyncParsableCommand {
         mlos why numpy
       """)
 
-  @Argument(help: "Name of a package, as mlos packages lists it.") var name: String
+  @Argument(help: ArgumentHelp("Name of a package, or what mlos plan calls a unit.", valueName: "name")) var asked: String
   @Option(help: "In one process only.", completion: ProcessArgument.completion) var pid: ProcessArgument?
   @Flag(help: "Every process, not the first five only.") var all = false
   @OptionGroup var connection: ConnectionOptions
@@ -38,7 +38,7 @@ struct WhyCommand: AsyncParsableCommand {
 
   func run() async throws {
     let client = try connection.client()
-    try AskedName.check(name)
+    try AskedName.check(asked)
     Output.prepare()
     var isElsewhere = false
     do throws(ClientError) {
@@ -74,6 +74,9 @@ struct WhyCommand: AsyncParsableCommand {
     }
     if isElsewhere { throw ExitCode(ExitStatus.notFound.rawValue) }
   }
+
+  /// `heap of python3` is the heap of programs of that name.
+  private var name: String { asked.hasPrefix("heap of ") ? String(asked.dropFirst("heap of ".count)) : asked }
 
   private func show(_ listing: WhyListing) throws(ClientError) {
     let compact: [UInt8]

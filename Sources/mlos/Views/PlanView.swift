@@ -40,7 +40,10 @@ struct PlanView {
   static func memory(_ answer: PlanAnswer) -> String {
     guard let memory = answer.memory.value else { return "memory: could not be read, so nothing goes for want of it" }
     let share = Phrases.share(memory.usedBytes, of: memory.limitBytes)
-    func percent(_ value: Double) -> String { "\(Phrases.decimal(value * 100, places: 0)) %" }
+    func percent(_ value: Double) -> String {
+      let isWhole = abs(value * 100 - (value * 100).rounded()) < 0.05
+      return "\(Phrases.decimal(value * 100, places: isWhole ? 0 : 1)) %"
+    }
     let source = memory.source == "machine" ? "" : " of \(memory.source)"
     let now =
       answer.wantedBytes > 0
@@ -128,6 +131,12 @@ struct WhyView {
     problem.map { [""] + terminal.footnote("what was decided before is not known: \($0)", .warning) } ?? []
   }
 
+  /// A figure that was measured is never shown as 0.
+  static func seconds(_ seconds: Double) -> String {
+    if seconds >= 0.1 { return "\(Phrases.decimal(seconds, places: 2)) s" }
+    return seconds >= 0.001 ? "\(Phrases.decimal(seconds * 1e3, places: 1)) ms" : "less than 1 ms"
+  }
+
   private func describe(_ unit: PlanUnit, _ terminal: Terminal) -> [String] {
     let isGoing = unit.verdict == "unload"
     let place = unit.pid.value.map { " in \(unit.processName) (\($0))" } ?? ""
@@ -140,7 +149,7 @@ struct WhyView {
       ("otherwise, if", unit.otherwise.isEmpty ? "-" : unit.otherwise),
       (
         "brings back",
-        "\(Phrases.bytes(unit.bytes)) (\(isHeap ? "free in its allocator, an estimate" : "clean pages of this process alone"))"
+        "\(Phrases.bytes(unit.bytes)) (\(isHeap ? "free in its allocator, an estimate" : "clean pages: its own, or its share where all let go together"))"
       ),
       ("last used", Phrases.ago(unit.lastUsedAt, now: answer.takenAt)),
       (
@@ -148,7 +157,10 @@ struct WhyView {
         "within 10 min with a probability of \(Phrases.decimal(unit.reuseProbability * 100, places: 0)) %, by its own "
           + "history and that of all units"
       ),
-      ("reload takes", unit.reloadSeconds.value.map { "\(Phrases.decimal($0, places: 2)) s" } ?? "not measured; by its size"),
+      (
+        "reload takes",
+        unit.reloadSeconds.value.map(Self.seconds) ?? (isHeap ? "not measured; as new pages at 4 GB/s" : "not measured; by its size")
+      ),
       (
         "regret",
         unit.regret > 1 ? "counts \(Phrases.decimal(unit.regret, places: 2)) times, having been needed soon again" : "none"
