@@ -159,7 +159,8 @@ struct WhyView {
       ),
       (
         "reload takes",
-        unit.reloadSeconds.value.map(Self.seconds) ?? (isHeap ? "not measured; as new pages at 4 GB/s" : "not measured; by its size")
+        unit.reloadSeconds.value.map(Self.seconds)
+          ?? (isHeap ? "not measured; as new pages at 4 GB/s" : "not measured; by its size")
       ),
       (
         "regret",
