@@ -38,12 +38,13 @@ public enum GlibcHeaps {
     return sum
   }
 
-  /// What live blocks take there at most, each with its header; nil when the counts cannot be. Blocks with a mapping of their own
-  /// are among them.
-  public static func taken(by heap: HeapCounters) -> Bytes? {
+  /// What live blocks take there at most, each with its header; nil when the counts cannot be.
+  ///
+  /// - Parameter mapped: Of blocks with a mapping of their own, which are among the live ones and do not lie there.
+  public static func taken(by heap: HeapCounters, mapped: Bytes = .zero) -> Bytes? {
     let blocks = heap.allocations >= heap.frees ? heap.allocations - heap.frees : 0
     let (headers, isTooMuch) = blocks.multipliedReportingOverflow(by: header)
-    return isTooMuch ? nil : heap.live + Bytes(headers)
+    return isTooMuch ? nil : heap.live + Bytes(headers) - mapped
   }
 
   /// A chunk's header on a 64-bit machine (malloc/malloc.c), which the live bytes do not have.

@@ -21,12 +21,15 @@ struct HeapWatch {
 
   /// Resident in the allocator's heaps at the last look; nil where it is not known.
   private(set) var resident: Bytes?
+  /// Of live blocks that have a mapping of their own, at the last look; nil where that cannot be read.
+  private(set) var mapped: Bytes?
   private(set) var trim: Trim?
   /// Trims in a row that were not carried out.
   private var vain: UInt64 = 0
 
   /// - Parameter allocator: As the agent tells; nil without one that counts.
-  mutating func take(_ mappings: [Mapping], allocator: String?) {
+  mutating func take(_ mappings: [Mapping], allocator: String?, mapped: Bytes? = nil) {
+    self.mapped = mapped
     resident = allocator == "glibc" ? GlibcHeaps.resident(mappings) : nil
   }
 
@@ -42,7 +45,7 @@ struct HeapWatch {
   }
 
   func free(_ heap: HeapCounters?) -> Bytes? {
-    guard let resident, let taken = heap.flatMap(GlibcHeaps.taken) else { return nil }
+    guard let resident, let taken = heap.flatMap({ GlibcHeaps.taken(by: $0, mapped: mapped ?? .zero) }) else { return nil }
     return resident - taken
   }
 
@@ -88,9 +91,12 @@ extension Supervisor {
   /// Takes what was read of its mappings anyway.
   func noteHeap(_ pid: Int32, _ mappings: [Mapping], at moment: Moment) {
     guard let segment = processes[pid]?.segment else { return }
+    let identity = processes[pid]?.facts.identity
     let summary = segment.summary()
     let heap = counted(summary.state, summary.heap, of: pid, at: moment)
-    processes[pid]?.heap.take(mappings, allocator: heap == nil ? nil : summary.allocator)
+    let allocator = heap == nil ? nil : summary.allocator
+    let mapped = allocator == "glibc" ? identity.flatMap { try? inspector.mappedBlocks(of: $0, in: mappings) } : nil
+    processes[pid]?.heap.take(mappings, allocator: allocator, mapped: mapped)
   }
 
   /// An allocator was asked to give back what it holds.

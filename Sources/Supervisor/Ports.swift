@@ -22,6 +22,8 @@ public protocol ProcessInspecting: Sendable {
   func totals(of pid: Int32) throws(InspectionError) -> MemoryUsage
   /// Starts a new observation of use: `Mapping.usage.referenced` counts from here.
   func clearReferenced(of pid: Int32) throws(InspectionError)
+  /// Bytes of glibc's blocks that have a mapping of their own, among these mappings.
+  func mappedBlocks(of identity: ProcessIdentity, in mappings: [Mapping]) throws(InspectionError) -> Bytes
   /// A variable of the environment that the program was started with; nil when it is not set.
   func variable(_ name: String, of pid: Int32) throws(InspectionError) -> [UInt8]?
 }

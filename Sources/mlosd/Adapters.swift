@@ -35,6 +35,9 @@ struct ProcFSInspector: ProcessInspecting {
   func clearReferenced(of pid: Int32) throws(InspectionError) {
     try inspecting { () throws(PlatformError) in try proc.clearReferenced(of: pid) }
   }
+  func mappedBlocks(of identity: ProcessIdentity, in mappings: [Mapping]) throws(InspectionError) -> Bytes {
+    try inspecting { () throws(PlatformError) in try MappedBlocks(proc: proc).bytes(of: identity, in: mappings) }
+  }
   func variable(_ name: String, of pid: Int32) throws(InspectionError) -> [UInt8]? {
     try inspecting { () throws(PlatformError) in try proc.variable(name, of: pid) }
   }

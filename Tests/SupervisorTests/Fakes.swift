@@ -16,6 +16,8 @@ final class FakeProc: ProcessInspecting {
     var unmeasurable: Set<Int32> = []
     var variables: [Int32: [String: String]] = [:]
     var hidesVariables = false
+    /// Nil: it may not be read.
+    var mappedBlocks: [Int32: Bytes] = [:]
     /// PIDs of `totals`, in order.
     var measured: [Int32] = []
   }
@@ -55,6 +57,10 @@ final class FakeProc: ProcessInspecting {
   func clearReferenced(of pid: Int32) throws(InspectionError) {
     state.withLock { $0.cleared.append(pid) }
     if state.withLock({ $0.clearsReferenced }) { setReferenced(pid, .zero) }
+  }
+  func mappedBlocks(of identity: ProcessIdentity, in mappings: [Mapping]) throws(InspectionError) -> Bytes {
+    guard let bytes = state.withLock({ $0.mappedBlocks[identity.pid] }) else { throw .notPermitted("mem") }
+    return bytes
   }
   func variable(_ name: String, of pid: Int32) throws(InspectionError) -> [UInt8]? {
     let (value, isHidden) = state.withLock { ($0.variables[pid]?[name], $0.hidesVariables) }

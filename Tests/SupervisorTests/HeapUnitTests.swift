@@ -79,6 +79,17 @@ import Testing
     #expect(row?.verdict == .keep(.inUse))
   }
 
+  @Test func blocksWithAMappingOfTheirOwnTakeNothingOfIt() async {
+    // 10 MiB live in arenas, and a model of 60 MiB beside them.
+    stage.proc.state.withLock { $0.mappedBlocks[10] = .mebibytes(60) }
+    _ = await add(live: 70)
+    #expect(await heapRow()?.figures.bytes == Bytes((30 << 20) - 80))
+    // Where that cannot be read all live blocks may lie there.
+    stage.proc.state.withLock { $0.mappedBlocks[10] = nil }
+    for _ in 0..<2 { await run(seconds: 60) }
+    #expect(await heapRow()?.figures.bytes == .zero)
+  }
+
   @Test(arguments: ["jemalloc", "unknown"]) func whereItIsNotKnownItIsNotGuessed(allocator: String) async {
     _ = await add(allocator: allocator)
     #expect(await heapRow()?.verdict == .keep(.bytesUnknown))
