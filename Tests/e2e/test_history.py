@@ -44,9 +44,9 @@ class History(Case):
         return program
 
     def decided(self, watch: Supervisor, pid: int) -> dict:
-        """The first decision about the program."""
+        """The first decision about a package of the program; of its free heap another may come before it."""
         def first() -> dict | None:
-            rows = watch.get(f"/api/v1/decisions?pid={pid}")["decisions"]
+            rows = [row for row in watch.get(f"/api/v1/decisions?pid={pid}")["decisions"] if row["kind"] == "package"]
             return rows[-1] if rows else None
         return watch.await_quietly("a decision in the journal", first)  # type: ignore[return-value]
 
